@@ -1,0 +1,51 @@
+//! The writer's lock: an advisory lock on the file `LOCK`, held as long as its `File` is open.
+//!
+//! Invariants: it dies with its process, however that one dies; a probe never keeps it.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use super::directory::Directory;
+use super::error::JournalError;
+
+/// How often, and how far apart, a writer tries again: a probe holds the lock for an instant.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The lock, until dropped.
+#[derive(Debug)]
+pub(super) struct WriterLock {
+    _file: File,
+}
+
+impl WriterLock {
+    /// Takes the lock, or says that another writer has it.
+    pub(super) fn take(directory: &Directory) -> Result<Self, JournalError> {
+        let path = directory.lock_path();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| JournalError::io("create", &path, error))?;
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path, error)),
+            }
+        }
+        Err(JournalError::Locked { dir: directory.path().to_path_buf() })
+    }
+
+    /// Whether a writer has the lock. If the file may not be opened, that cannot be known and the answer is yes.
+    pub(super) fn is_held(directory: &Directory) -> bool {
+        match File::open(directory.lock_path()) {
+            Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! `Step`: one input and its consequences, built record by record in the bytes of the frame it will be.
+//!
+//! ```text
+//!  0        4        8          16      24      26      28       30        32
+//!  | len u32| crc u32| sequence | time  | kind  | flags | count | reserved | records ...
+//! ```
+//!
+//! `Step` is the writer's buffer, reused for every input; `StepRef` borrows the same bytes back from a buffer or
+//! from a committed frame. `len` and `crc` are the appender's business: a `Step` leaves them zero.
+
+use super::codec::{Body, FromBytes as _, IntoBytes as _, RECORD_HEADER_BYTES, Record, RecordHeader};
+use super::kind::Kind;
+use super::units::{Sequence, Time};
+
+/// Bytes in front of the first record.
+pub const STEP_HEADER_BYTES: usize = 32;
+
+/// Most bytes a step may have, header included.
+pub const STEP_BYTES_MAX: usize = 64 * 1024;
+
+/// Frame kind of a step.
+pub(crate) const FRAME_KIND_STEP: u16 = 1;
+
+/// Frame flag: the step holds an order request, so a gateway must look inside.
+const FLAG_ORDERS: u16 = 1 << 1;
+
+/// A growing step. One per pipeline, reused: nothing is allocated after `new`.
+#[derive(Clone)]
+pub struct Step {
+    words: Box<[u64]>,
+    len: usize,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.view().fmt(f)
+    }
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Step {
+    /// An empty step with sequence 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut step = Self { words: vec![0; STEP_BYTES_MAX / 8].into_boxed_slice(), len: 0 };
+        step.begin(Sequence(0), Time(0));
+        step
+    }
+
+    /// Starts over with this sequence and time and no records.
+    #[inline]
+    pub fn begin(&mut self, sequence: Sequence, time: Time) {
+        self.words[0] = 0;
+        self.words[1] = sequence.0;
+        self.words[2] = time.0.cast_unsigned();
+        self.words[3] = u64::from(FRAME_KIND_STEP);
+        self.len = STEP_HEADER_BYTES;
+    }
+
+    /// The step's sequence.
+    #[inline]
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        Sequence(self.words[1])
+    }
+
+    /// The step's time.
+    #[inline]
+    #[must_use]
+    pub fn time(&self) -> Time {
+        Time(self.words[2].cast_signed())
+    }
+
+    /// Appends a record.
+    ///
+    /// # Panics
+    /// If the step would exceed [`STEP_BYTES_MAX`]; the engine's limits on instruments and orders exclude it.
+    #[inline]
+    pub fn push<T: Body>(&mut self, body: &T) {
+        let at = self.open_record(T::KIND, T::VERSION, size_of::<T>());
+        self.words.as_mut_bytes()[at..at + size_of::<T>()].copy_from_slice(body.as_bytes());
+    }
+
+    /// Appends a record with a tail of bytes behind its fixed layout.
+    ///
+    /// # Panics
+    /// As [`Self::push`].
+    pub fn push_with_tail<T: Body>(&mut self, body: &T, tail: &[u8]) {
+        let size = size_of::<T>();
+        let at = self.open_record(T::KIND, T::VERSION, size + tail.len());
+        let bytes = self.words.as_mut_bytes();
+        bytes[at..at + size].copy_from_slice(body.as_bytes());
+        bytes[at + size..at + size + tail.len()].copy_from_slice(tail);
+    }
+
+    /// Appends a record with a tail of `count` single-precision values and returns the tail, zeroed, to be filled in.
+    ///
+    /// # Panics
+    /// As [`Self::push`].
+    #[inline]
+    pub fn push_with_reals<T: Body>(&mut self, body: &T, count: usize) -> &mut [f32] {
+        let size = size_of::<T>();
+        let at = self.open_record(T::KIND, T::VERSION, size + count * 4);
+        let bytes = self.words.as_mut_bytes();
+        bytes[at..at + size].copy_from_slice(body.as_bytes());
+        let tail = &mut bytes[at + size..at + size + count * 4];
+        tail.fill(0);
+        <[f32]>::mut_from_bytes(tail).expect("records are 8-byte aligned")
+    }
+
+    /// Appends a record that was read elsewhere, byte for byte.
+    ///
+    /// # Panics
+    /// As [`Self::push`].
+    pub fn push_record(&mut self, record: &Record<'_>) {
+        let at = self.open_raw(record.header, record.body.len());
+        self.words.as_mut_bytes()[at..at + record.body.len()].copy_from_slice(record.body);
+    }
+
+    /// Says that the step holds an order request.
+    #[inline]
+    pub fn mark_orders(&mut self) {
+        self.words[3] |= u64::from(FLAG_ORDERS) << 16;
+    }
+
+    /// The whole frame: header (length and checksum zero), records, padded to 8 bytes.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.words.as_bytes()[..self.len]
+    }
+
+    /// The step as a reader sees it.
+    #[inline]
+    #[must_use]
+    pub fn view(&self) -> StepRef<'_> {
+        StepRef { bytes: self.bytes() }
+    }
+
+    /// The first record of type `T`.
+    #[inline]
+    #[must_use]
+    pub fn get<T: Body>(&self) -> Option<&T> {
+        self.view().get()
+    }
+
+    /// How many records the step has so far.
+    #[inline]
+    #[must_use]
+    pub fn record_count(&self) -> u16 {
+        (self.words[3] >> 32) as u16
+    }
+
+    #[inline]
+    fn open_record(&mut self, kind: Kind, version: u8, len: usize) -> usize {
+        self.open_raw(RecordHeader { kind: kind.code(), version, flags: 0, len: len as u32 }, len)
+    }
+
+    #[inline]
+    fn open_raw(&mut self, header: RecordHeader, len: usize) -> usize {
+        let start = self.len;
+        let body = start + RECORD_HEADER_BYTES;
+        let padded = len.next_multiple_of(8);
+        let end = body + padded;
+        assert!(end <= STEP_BYTES_MAX, "a step holds at most {STEP_BYTES_MAX} bytes");
+        if padded != len {
+            self.words[end / 8 - 1] = 0;
+        }
+        self.words.as_mut_bytes()[start..body].copy_from_slice(header.as_bytes());
+        self.words[3] += 1 << 32;
+        self.len = end;
+        body
+    }
+}
+
+/// A step borrowed from its bytes: a buffer, or a committed frame of a journal.
+#[derive(Clone, Copy)]
+pub struct StepRef<'a> {
+    bytes: &'a [u8],
+}
+
+impl std::fmt::Debug for StepRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds: Vec<_> =
+            self.records().map(|record| record.kind().map_or("unknown", Kind::name)).collect();
+        write!(f, "Step {} at {} {kinds:?}", self.sequence(), self.time())
+    }
+}
+
+impl<'a> StepRef<'a> {
+    /// A step over the bytes of one frame, header included, 8-byte aligned. `None` if they are too short to be one.
+    ///
+    /// The bytes need not be trustworthy: a malformed record ends the iteration over [`Self::records`], and nothing
+    /// here reads outside them. [`Self::is_well_formed`] says whether they are whole.
+    #[must_use]
+    pub fn from_frame(bytes: &'a [u8]) -> Option<Self> {
+        (bytes.len() >= STEP_HEADER_BYTES).then_some(Self { bytes })
+    }
+
+    #[inline]
+    fn word(self, index: usize) -> u64 {
+        u64::read_from_bytes(&self.bytes[index * 8..index * 8 + 8]).expect("eight bytes")
+    }
+
+    /// The step's sequence.
+    #[inline]
+    #[must_use]
+    pub fn sequence(self) -> Sequence {
+        Sequence(self.word(1))
+    }
+
+    /// The step's time.
+    #[inline]
+    #[must_use]
+    pub fn time(self) -> Time {
+        Time(self.word(2).cast_signed())
+    }
+
+    /// Whether the step holds an order request.
+    #[inline]
+    #[must_use]
+    pub fn has_orders(self) -> bool {
+        (self.word(3) >> 16) as u16 & FLAG_ORDERS != 0
+    }
+
+    /// How many records the header promises.
+    #[inline]
+    #[must_use]
+    pub fn record_count(self) -> u16 {
+        (self.word(3) >> 32) as u16
+    }
+
+    /// The frame's bytes, header included.
+    #[must_use]
+    pub const fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The records in order.
+    #[inline]
+    #[must_use]
+    pub const fn records(self) -> Records<'a> {
+        Records { bytes: self.bytes, at: STEP_HEADER_BYTES }
+    }
+
+    /// The first record: what came in.
+    #[must_use]
+    pub fn input(self) -> Option<Record<'a>> {
+        self.records().next()
+    }
+
+    /// The first record of type `T`.
+    #[inline]
+    #[must_use]
+    pub fn get<T: Body>(self) -> Option<&'a T> {
+        self.all::<T>().next()
+    }
+
+    /// Every record of type `T`.
+    #[inline]
+    pub fn all<T: Body>(self) -> impl Iterator<Item = &'a T> {
+        self.records().filter_map(|record| record.get::<T>())
+    }
+
+    /// The first record of this kind.
+    #[inline]
+    #[must_use]
+    pub fn record(self, kind: Kind) -> Option<Record<'a>> {
+        self.records().find(|record| record.header().kind == kind.code())
+    }
+
+    /// Whether the records fill the frame exactly, as many as the header promises, the first one an input.
+    #[must_use]
+    pub fn is_well_formed(self) -> bool {
+        let mut records = self.records();
+        let mut count = 0;
+        for record in records.by_ref() {
+            let first = count == 0;
+            if record.kind().is_some_and(|kind| kind.is_input() != first) {
+                return false;
+            }
+            count += 1;
+        }
+        count == usize::from(self.record_count()) && count > 0 && records.at == self.bytes.len()
+    }
+}
+
+/// Iterates over the records of a step.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record<'a>> {
+        let rest = self.bytes.get(self.at..)?;
+        let (header, body) = RecordHeader::read_from_prefix(rest).ok()?;
+        let len = header.len as usize;
+        let body = body.get(..len)?;
+        let end = self.at + RECORD_HEADER_BYTES + len.next_multiple_of(8);
+        if end > self.bytes.len() {
+            return None;
+        }
+        self.at = end;
+        Some(Record { header, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Features, InstrumentId, Points, RunEnded, Stamps, Tick};
+
+    fn tick() -> Tick {
+        Tick { bid: Points(114_543), ask: Points(114_545), source_sequence: 7, ..Tick::default() }
+    }
+
+    #[test]
+    fn records_come_back_as_they_were_pushed() {
+        let mut step = Step::new();
+        step.begin(Sequence(9), Time(1_000));
+        step.push(&tick());
+        let features = Features { columns: 3, instrument: InstrumentId(2), ..Features::default() };
+        step.push_with_reals(&features, 3).copy_from_slice(&[1.0, 2.5, -3.0]);
+        step.push(&Stamps::default());
+        let view = StepRef::from_frame(step.bytes()).expect("long enough");
+        assert_eq!((view.sequence(), view.time(), view.record_count()), (Sequence(9), Time(1_000), 3));
+        assert_eq!(view.get::<Tick>(), Some(&tick()));
+        let record = view.record(Kind::Features).expect("features");
+        assert_eq!(record.get::<Features>(), Some(&features));
+        assert_eq!(record.tail_reals::<Features>(), &[1.0, 2.5, -3.0]);
+        assert!(view.is_well_formed() && !view.has_orders());
+    }
+
+    #[test]
+    fn a_reused_step_holds_nothing_of_the_step_before() {
+        let mut step = Step::new();
+        step.begin(Sequence(1), Time(1));
+        step.push_with_tail(&RunEnded::default(), b"a long message that fills words");
+        step.begin(Sequence(2), Time(2));
+        step.push_with_tail(&RunEnded::default(), b"odd");
+        let mut fresh = Step::new();
+        fresh.begin(Sequence(2), Time(2));
+        fresh.push_with_tail(&RunEnded::default(), b"odd");
+        assert_eq!(step.bytes(), fresh.bytes());
+        assert_eq!(step.view().input().expect("input").tail_text::<RunEnded>(), "odd");
+    }
+
+    #[test]
+    fn malformed_bytes_end_the_iteration_and_are_not_well_formed() {
+        let mut step = Step::new();
+        step.begin(Sequence(1), Time(1));
+        step.push(&tick());
+        let whole = step.bytes().to_vec();
+        for cut in STEP_HEADER_BYTES..whole.len() {
+            let view = StepRef::from_frame(&whole[..cut]).expect("long enough");
+            assert_eq!(view.records().count(), 0);
+            assert!(!view.is_well_formed());
+        }
+        assert!(StepRef::from_frame(&whole[..STEP_HEADER_BYTES - 1]).is_none());
+    }
+}
