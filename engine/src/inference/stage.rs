@@ -1,0 +1,285 @@
+//! `Inference`: the stage: agents score the vector of a step, and one signal comes of their scores.
+//!
+//! ```text
+//! Features --> agent 0 (trigger) --> Prediction --> last score per agent and instrument --> weighted mean --> Signal
+//!          `-> agent 1 (trigger) --> Prediction --^
+//! ```
+//!
+//! Invariants: a vector that is not ready is scored by nobody; a signal is made only in a step in which an agent spoke;
+//! an agent that never spoke keeps the signal flat. Nothing is allocated per step (ONNX Runtime does, inside a call).
+
+use pawl_journal::record::{
+    AgentId, BarClosed, Body as _, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, InstrumentId, Prediction,
+    Signal, SignalFlags, Step, StepRef, Time, Vote,
+};
+use serde::Serialize;
+
+use super::agent::{Agent, Answer, ModelDescription, Scorer, Vector, direction, setting};
+use super::error::InferenceError;
+use super::store::{HASH_PREFIX, Models};
+use super::{Trigger, validate};
+use crate::Stage;
+use crate::feature::Schema;
+use crate::instrument::INSTRUMENTS_MAX;
+use crate::settings::Settings;
+
+/// Most agents of one engine.
+pub const AGENTS_MAX: usize = 16;
+
+/// The inference stage.
+#[derive(Debug)]
+pub struct Inference {
+    agents: Vec<Agent>,
+    threshold: f32,
+    instruments: usize,
+    /// By agent, then instrument.
+    seats: Vec<Seat>,
+    unanswered: Vec<u64>,
+    row: Box<[f32; FEATURE_COLUMNS_MAX]>,
+    supplied: [Option<Prediction>; AGENTS_MAX],
+    /// Whether the next step takes them.
+    supplying: bool,
+}
+
+/// What one agent said last of one instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Seat {
+    /// When it spoke; meaningless if it never did.
+    pub time: Time,
+    /// Its score.
+    pub score: f32,
+    /// Whether it ever spoke.
+    pub spoke: bool,
+    /// A bar closed and no vector came since.
+    pub bar_closed: bool,
+}
+
+/// The stage's whole state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InferenceState {
+    /// One per agent.
+    pub agents: Vec<AgentState>,
+}
+
+/// The state of one agent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AgentState {
+    /// Its name.
+    pub name: String,
+    /// Vectors for which its model gave no finite answer.
+    pub unanswered: u64,
+    /// What it said last of each instrument, by instrument.
+    pub instruments: Vec<Seat>,
+}
+
+impl Inference {
+    /// Loads every configured model and checks that it was trained on this schema.
+    ///
+    /// # Errors
+    /// [`InferenceError`], naming agent, model and what to do.
+    pub fn load(settings: &Settings, schema: &Schema, models: &Models) -> Result<Self, InferenceError> {
+        Self::build(settings, schema, |agent, vector| Agent::load(agent, vector, models))
+    }
+
+    /// The stage of a replay: model predictions are taken from the journal, rules and the signal are computed.
+    ///
+    /// # Errors
+    /// [`InferenceError`] if a rule names a column that the schema does not have, or a model is not given by its hash.
+    pub fn recorded(settings: &Settings, schema: &Schema) -> Result<Self, InferenceError> {
+        Self::build(settings, schema, Agent::recorded)
+    }
+
+    fn build(
+        settings: &Settings,
+        schema: &Schema,
+        make: impl Fn(&super::AgentSettings, Vector<'_>) -> Result<Agent, InferenceError>,
+    ) -> Result<Self, InferenceError> {
+        let vector = Vector { columns: schema.columns(), hash: schema.hash(), bars: &settings.features.bars };
+        validate(settings)?;
+        let agents =
+            settings.agents.iter().map(|agent| make(agent, vector)).collect::<Result<Vec<_>, _>>()?;
+        let instruments = settings.instruments.len().min(INSTRUMENTS_MAX);
+        Ok(Self {
+            threshold: settings.signal.threshold,
+            instruments,
+            seats: vec![Seat::default(); agents.len() * instruments],
+            unanswered: vec![0; agents.len()],
+            row: Box::new([0.0; FEATURE_COLUMNS_MAX]),
+            supplied: [None; AGENTS_MAX],
+            supplying: false,
+            agents,
+        })
+    }
+
+    /// The settings as a journal records them: every model by the hash of its file instead of its path, with the
+    /// threshold and the backend in force. Enough for [`Self::recorded`], and to find the same model again.
+    #[must_use]
+    pub fn recorded_settings(&self, settings: &Settings) -> Settings {
+        let mut recorded = settings.clone();
+        for (agent, own) in recorded.agents.iter_mut().zip(&self.agents) {
+            agent.threshold = Some(own.threshold);
+            if let Some(model) = &own.model {
+                agent.model = Some(format!("{HASH_PREFIX}{}", model.sha256));
+                agent.backend = Some(model.backend);
+            }
+        }
+        recorded
+    }
+
+    /// The models that were loaded, in the order of their agents; none in a replay from the journal.
+    pub fn models(&self) -> impl Iterator<Item = &ModelDescription> {
+        self.agents.iter().filter_map(|agent| agent.model.as_ref())
+    }
+
+    /// Gives the recorded step whose model predictions the next `on_step` takes, loaded models or not: so a replay
+    /// needs no model, and a recovery ends in exactly the state that the journal tells of.
+    pub fn supply(&mut self, recorded: StepRef<'_>) {
+        self.supplied = [None; AGENTS_MAX];
+        self.supplying = true;
+        for prediction in recorded.all::<Prediction>() {
+            if let Some(place) = self.supplied.get_mut(usize::from(prediction.agent.0)) {
+                *place = Some(*prediction);
+            }
+        }
+    }
+
+    /// The stage's whole state: what each agent said last of each instrument.
+    #[must_use]
+    pub fn state(&self) -> InferenceState {
+        let agents = self.agents.iter().enumerate().map(|(index, agent)| AgentState {
+            name: agent.name.clone(),
+            unanswered: self.unanswered[index],
+            instruments: self.seats[index * self.instruments..(index + 1) * self.instruments].to_vec(),
+        });
+        InferenceState { agents: agents.collect() }
+    }
+
+    fn seat(&mut self, agent: usize, instrument: InstrumentId) -> &mut Seat {
+        &mut self.seats[agent * self.instruments + usize::from(instrument.0)]
+    }
+
+    /// Notes the bars that closed in this step and copies its vector; returns the vector's header, if it has one.
+    fn read(&mut self, step: StepRef<'_>) -> Option<Features> {
+        let mut vector = None;
+        for record in step.records() {
+            if let Some(bar) = record.get::<BarClosed>() {
+                self.bar_closed(bar.instrument);
+            } else if let (None, Some(features)) = (vector, record.get::<Features>()) {
+                let values = record.tail_reals::<Features>();
+                let columns = usize::from(features.columns);
+                if usize::from(features.instrument.0) < self.instruments && values.len() == columns {
+                    self.row[..columns].copy_from_slice(values);
+                    vector = Some(*features);
+                }
+            }
+        }
+        vector
+    }
+
+    fn bar_closed(&mut self, instrument: InstrumentId) {
+        if usize::from(instrument.0) < self.instruments {
+            for agent in 0..self.agents.len() {
+                self.seat(agent, instrument).bar_closed = true;
+            }
+        }
+    }
+
+    /// What one agent says of the vector in `self.row`, if it has to and can.
+    fn ask(&mut self, index: usize, features: &Features) -> Option<Answer> {
+        let last = self.seat(index, features.instrument);
+        let (last_score, bar_closed) = (last.score, std::mem::take(&mut last.bar_closed));
+        let agent = &mut self.agents[index];
+        if features.ready == 0 || (agent.trigger == Trigger::Bar && !bar_closed) {
+            return None;
+        }
+        let recorded = matches!(agent.scorer, Scorer::Recorded) || (self.supplying && agent.model.is_some());
+        let answer = if recorded {
+            self.supplied[index].filter(|prediction| prediction.instrument == features.instrument).map(
+                |prediction| Answer {
+                    probabilities: prediction.probabilities,
+                    classes: prediction.classes,
+                    score: prediction.score,
+                },
+            )
+        } else {
+            agent.score(&self.row[..usize::from(features.columns)], last_score)
+        };
+        if answer.is_none() {
+            self.unanswered[index] += 1;
+        }
+        answer
+    }
+
+    fn signal(&self, instrument: InstrumentId, now: Time) -> Signal {
+        let mut signal = Signal { instrument, ..Signal::default() };
+        let (mut sum, mut weights) = (0.0_f64, 0.0_f64);
+        for (index, agent) in self.agents.iter().enumerate().filter(|(_, agent)| agent.weight > 0.0) {
+            let seat = &self.seats[index * self.instruments + usize::from(instrument.0)];
+            let age = (now - seat.time).0;
+            if !seat.spoke {
+                signal.flags = signal.flags.with(SignalFlags::UNREADY);
+            } else if age > agent.max_age.0 {
+                signal.flags = signal.flags.with(SignalFlags::STALE);
+            } else {
+                // A score below the agent's threshold is no vote: it counts as flat.
+                let voted = if agent.vote(seat.score) == Vote::FLAT { 0.0 } else { seat.score };
+                sum += f64::from(agent.weight) * f64::from(voted);
+                weights += f64::from(agent.weight);
+                signal.agents += 1;
+                signal.age_ns = signal.age_ns.max(age);
+            }
+        }
+        if signal.agents > 0 {
+            signal.score = (sum / weights) as f32;
+        }
+        if !signal.flags.has(SignalFlags::UNREADY) {
+            signal.direction = direction(signal.score, self.threshold);
+        }
+        if signal.direction != Vote::FLAT {
+            signal.confidence = signal.score.abs();
+        }
+        signal
+    }
+}
+
+impl Stage for Inference {
+    fn on_step(&mut self, step: &mut Step) {
+        if let Some(features) = self.read(step.view()) {
+            let now = step.time();
+            let mut spoke = false;
+            for index in 0..self.agents.len() {
+                let Some(answer) = self.ask(index, &features) else { continue };
+                let agent = &self.agents[index];
+                step.push(&Prediction {
+                    model_hash: agent.model_hash,
+                    age_ns: 0,
+                    probabilities: answer.probabilities,
+                    score: answer.score,
+                    agent: AgentId(index as u16),
+                    instrument: features.instrument,
+                    classes: answer.classes,
+                    vote: agent.vote(answer.score),
+                    reserved: 0,
+                });
+                let seat = self.seat(index, features.instrument);
+                (seat.time, seat.score, seat.spoke) = (now, answer.score, true);
+                spoke = true;
+            }
+            if spoke {
+                step.push(&self.signal(features.instrument, now));
+            }
+        }
+        self.supplied = [None; AGENTS_MAX];
+        self.supplying = false;
+    }
+}
+
+const _: () =
+    assert!(CLASSES_MAX == 4 && Prediction::VERSION == 1, "a new layout needs a new way to supply it");
+
+/// Too many agents, as an error of the first that is too many.
+pub(super) fn too_many(settings: &Settings) -> Option<InferenceError> {
+    settings.agents.get(AGENTS_MAX).map(|agent| {
+        setting(agent, "agents", settings.agents.len(), "is more than the 16 agents of an engine")
+    })
+}

@@ -1,0 +1,82 @@
+//! Ports: what the runtime asks of the outside. Adapters implement them.
+
+use pawl_journal::record::{
+    ExecutionReport, InstrumentId, Lots, OrderRequest, Points, Tick, TickFlags, Time,
+};
+
+/// Where ticks come from: a file, a simulator, a terminal.
+pub trait Feed: Send {
+    /// The next tick in the feed's own order, or `None` at its end.
+    ///
+    /// # Errors
+    /// [`FeedError`] when the content cannot be read any further; the feed is over then.
+    fn next(&mut self) -> Result<Option<FeedTick>, FeedError>;
+
+    /// Skips every tick up to and including this place in the feed, to go on after a restart.
+    ///
+    /// # Errors
+    /// As [`Self::next`]; also when the feed ends before that place.
+    fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError>;
+
+    /// What people call it, for errors and progress.
+    fn name(&self) -> &str;
+
+    /// How far it is, 0 to 1, if it knows.
+    fn progress(&self) -> Option<f64> {
+        None
+    }
+}
+
+/// A tick as a feed gives it, before ingress orders and marks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeedTick {
+    /// The tick's own time.
+    pub time: Time,
+    /// Its place in the feed, from 1.
+    pub source_sequence: u64,
+    /// Best bid; 0 if none.
+    pub bid: Points,
+    /// Best ask; 0 if none.
+    pub ask: Points,
+    /// Last trade; 0 if none.
+    pub last: Points,
+    /// Volume of the last trade; 0 if none.
+    pub volume: Lots,
+    /// What it is a tick of.
+    pub instrument: InstrumentId,
+    /// What changed.
+    pub flags: TickFlags,
+}
+
+/// Why a feed cannot be read any further. The message names file, line and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FeedError {
+    /// What happened, where, and what to do.
+    pub message: String,
+    /// Whether the environment failed (unreadable disk) rather than the content.
+    pub environment: bool,
+}
+
+/// Where orders go.
+///
+/// A venue that answers in event time (`next_due`) is asked in lockstep with a historical feed: every report that is
+/// due before the next tick is taken first.
+pub trait Venue: Send {
+    /// Sends an order request that the journal holds, decided at `time`.
+    fn submit(&mut self, request: &OrderRequest, time: Time);
+
+    /// Shows the venue a tick that was published at `time`: the paper venue fills at the quotes that follow.
+    fn on_tick(&mut self, tick: &Tick, time: Time);
+
+    /// When the next report is due, if one is waiting.
+    fn next_due(&mut self) -> Option<Time>;
+
+    /// Takes the next report that is due at or before `now`, and its time.
+    fn poll(&mut self, now: Time) -> Option<(Time, ExecutionReport)>;
+
+    /// The shortest time between a request and its first report: how far ingress may run ahead of the gateway.
+    fn latency_min(&self) -> i64 {
+        0
+    }
+}

@@ -1,0 +1,141 @@
+//! The core: the pipeline, its step and the journal it writes, on whichever thread drives it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pawl_journal::log::{Appender, JournalError, SealReason};
+use pawl_journal::record::{RunEnded, RunStarted, Sequence, Stamps, Step, Time};
+
+use super::clock::{Clock, Instant};
+use super::ring::Envelope;
+use super::run::Progress;
+use crate::pipeline::{Passed, Pipeline};
+use crate::risk::{Mode, RiskView};
+
+/// Completes steps and commits them.
+pub(crate) struct Core {
+    pipeline: Pipeline,
+    step: Step,
+    journal: Appender,
+    clock: Clock,
+    stamps: bool,
+    /// Receipt and commit of the step before.
+    before: Option<(Instant, Instant)>,
+    progress: Arc<Progress>,
+    mode: Mode,
+}
+
+impl Core {
+    /// A core over a pipeline in the state that the journal's last step left.
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        journal: Appender,
+        clock: Clock,
+        stamps: bool,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let mode = pipeline.risk.mode();
+        progress.mode.store(mode.code(), Ordering::Relaxed);
+        Self { pipeline, step: Step::new(), journal, clock, stamps, before: None, progress, mode }
+    }
+
+    /// Runs one input through the stages and commits the step.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the step could not be committed; the engine must stop then.
+    #[inline]
+    pub(crate) fn process(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
+        envelope.input.begin(&mut self.step, envelope.sequence, envelope.time);
+        if self.stamps {
+            self.process_stamped(envelope)
+        } else {
+            self.pipeline.run(&mut self.step, |_| {});
+            self.publish_mode();
+            self.journal.append(&self.step)
+        }
+    }
+
+    /// Tells the outside what the engine may do, before the step that decided it is visible.
+    #[inline]
+    fn publish_mode(&mut self) {
+        if self.pipeline.risk.mode() != self.mode {
+            self.mode = self.pipeline.risk.mode();
+            self.progress.mode.store(self.mode.code(), Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn process_stamped(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
+        let clock = &self.clock;
+        let received = envelope.received;
+        let mut stamps = Stamps {
+            received: clock.unix(received),
+            published_ns: clock.stamp(received, envelope.published),
+            taken_ns: clock.stamp(received, clock.now()),
+            committed_before_ns: self
+                .before
+                .map_or(0, |(received, committed)| clock.stamp(received, committed)),
+            ..Stamps::default()
+        };
+        self.pipeline.run(&mut self.step, |passed| {
+            let stamp = clock.stamp(received, clock.now());
+            match passed {
+                Passed::Feature => stamps.feature_ns = stamp,
+                Passed::Inference => stamps.inference_ns = stamp,
+                Passed::Risk => stamps.risk_ns = stamp,
+                Passed::Order => stamps.order_ns = stamp,
+            }
+        });
+        self.step.push(&stamps);
+        self.publish_mode();
+        self.journal.append(&self.step)?;
+        self.before = Some((received, self.clock.now()));
+        Ok(())
+    }
+
+    /// Positions and account after the last step.
+    pub(crate) fn risk(&self) -> RiskView {
+        self.pipeline.risk.state()
+    }
+
+    /// Commits the first step of a run.
+    ///
+    /// # Errors
+    /// As [`Self::process`].
+    pub(crate) fn run_started(
+        &mut self,
+        time: Time,
+        started: &RunStarted,
+        settings: &str,
+        environment: &str,
+    ) -> Result<Sequence, JournalError> {
+        let sequence = self.journal.next_sequence();
+        self.step.begin(sequence, time);
+        let started = RunStarted {
+            settings_len: settings.len() as u32,
+            environment_len: environment.len() as u32,
+            ..*started
+        };
+        self.step.push_with_tail(&started, [settings, environment].concat().as_bytes());
+        self.journal.append(&self.step)?;
+        Ok(sequence)
+    }
+
+    /// Commits the last step of a run and seals the journal.
+    ///
+    /// # Errors
+    /// As [`Self::process`].
+    pub(crate) fn run_ended(
+        &mut self,
+        time: Time,
+        ended: &RunEnded,
+        message: &str,
+    ) -> Result<Sequence, JournalError> {
+        let sequence = self.journal.next_sequence();
+        self.step.begin(sequence, time);
+        self.step.push_with_tail(ended, message.as_bytes());
+        self.journal.append(&self.step)?;
+        self.journal.seal(SealReason::Ended)?;
+        Ok(sequence)
+    }
+}

@@ -1,0 +1,524 @@
+//! Ingress: the one writer that orders the world.
+//!
+//! ```text
+//! feed 0 --\
+//! feed 1 ---+--> merge by event time --> screen --> next input and its time
+//! timer  --/
+//! ```
+//!
+//! Feeds, silences and timer pulses are merged by event time; ties go to the timer, then to the first feed. Time
+//! never goes back: a tick from the past gets the present time and a mark. Venue reports and commands are merged by
+//! the edge, which knows the gateway.
+
+mod screen;
+
+use pawl_journal::record::{
+    FeedId, InstrumentId, LinkChanged, LinkKind, LinkState, RunEnded, StepRef, Tick, TickMarks, Time, Timer,
+};
+use serde::{Deserialize, Serialize};
+
+use self::screen::Screen;
+use crate::Input;
+use crate::port::{Feed, FeedError, FeedTick};
+use crate::quantity::{Ppm, Span};
+
+/// Most timer pulses in a row without another input; a longer silence gets one more pulse, at its end.
+const PULSES_MAX: u32 = 64;
+
+/// What is done with an input that is wrong in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handling {
+    /// Count it and leave it out.
+    Drop,
+    /// Count it, mark it, and let risk refuse to trade on it.
+    Flag,
+}
+
+/// How inputs are ordered, marked and paced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngressSettings {
+    /// Time between timer pulses; 0 is none.
+    pub timer: Span,
+    /// A tick further than this from the tick before is marked as a jump.
+    pub price_band: Ppm,
+    /// A silence of a feed longer than this is a gap; 0 is never.
+    pub gap: Span,
+    /// Same time and prices as the tick before.
+    pub duplicate: Handling,
+    /// Own time before that of an earlier tick.
+    pub backwards: Handling,
+    /// Bid above ask.
+    pub crossed: Handling,
+    /// Bid or ask zero or negative.
+    pub nonpositive: Handling,
+    /// Further from the tick before than `price_band`.
+    pub jump: Handling,
+}
+
+impl Default for IngressSettings {
+    fn default() -> Self {
+        Self {
+            timer: Span::seconds(1),
+            price_band: Ppm(20_000),
+            gap: Span::seconds(300),
+            duplicate: Handling::Drop,
+            backwards: Handling::Flag,
+            crossed: Handling::Flag,
+            nonpositive: Handling::Flag,
+            jump: Handling::Flag,
+        }
+    }
+}
+
+impl IngressSettings {
+    /// The first key that makes no sense, its value, and what would be right.
+    ///
+    /// # Errors
+    /// The three of them.
+    pub fn validate(&self) -> Result<(), (&'static str, String, &'static str)> {
+        const DAY: i64 = 86_400 * Time::SECOND;
+        if self.timer.0 != 0 && !(Time::MILLISECOND..=DAY).contains(&self.timer.0) {
+            return Err(("timer", self.timer.to_string(), "write 0s for none, or a duration from 1ms to 1d"));
+        }
+        if self.price_band.0 <= 0 {
+            return Err((
+                "price_band",
+                self.price_band.to_string(),
+                "write a percentage above 0%, such as \"2%\"",
+            ));
+        }
+        if self.gap.0 < 0 {
+            return Err(("gap", self.gap.to_string(), "write 0s for never, or a duration such as \"5m\""));
+        }
+        Ok(())
+    }
+}
+
+/// How far a feed's silence has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// No silence.
+    None,
+    /// The feed was reported stale.
+    Stale,
+    /// The gap was reported; the tick that ends it is next.
+    Gap,
+}
+
+/// One feed and what ingress knows of it.
+struct Source {
+    feed: Box<dyn Feed>,
+    instrument: InstrumentId,
+    head: Option<FeedTick>,
+    /// Own time of the last tick taken, the latest so far.
+    last_time: Option<Time>,
+    silence: Silence,
+    /// The last tick that the journal holds of it, after a restart.
+    journaled: Option<Tick>,
+}
+
+impl Source {
+    /// Skips what the journal holds, and checks that its last tick is where it was.
+    fn skip_journaled(&mut self) -> Result<(), FeedError> {
+        let Some(journaled) = self.journaled else { return Ok(()) };
+        self.feed.skip_to(journaled.source_sequence - 1)?;
+        let found = self.feed.next()?;
+        let same = found.is_some_and(|it| {
+            (it.time, it.bid, it.ask) == (journaled.source_time, journaled.bid, journaled.ask)
+                && it.source_sequence == journaled.source_sequence
+        });
+        if same {
+            return Ok(());
+        }
+        Err(FeedError {
+            message: format!(
+                "{} is not the feed that the journal was made of: its tick {} is another one. Give the same feed, or \
+                 begin a new journal",
+                self.feed.name(),
+                journaled.source_sequence
+            ),
+            environment: true,
+        })
+    }
+}
+
+/// Where the next input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Timer,
+    Source(usize),
+}
+
+/// Merges feeds and timer by event time.
+pub(crate) struct Ingress {
+    settings: IngressSettings,
+    sources: Vec<Source>,
+    screen: Screen,
+    now: Time,
+    next_pulse: Option<Time>,
+    pulses: u32,
+    failure: Option<FeedError>,
+}
+
+impl Ingress {
+    /// An ingress over these feeds, each with the instrument it quotes.
+    pub(crate) fn new(settings: &IngressSettings, feeds: Vec<(Box<dyn Feed>, InstrumentId)>) -> Self {
+        let sources = feeds
+            .into_iter()
+            .map(|(feed, instrument)| Source {
+                feed,
+                instrument,
+                head: None,
+                last_time: None,
+                silence: Silence::None,
+                journaled: None,
+            })
+            .collect();
+        Self {
+            settings: settings.clone(),
+            sources,
+            screen: Screen::new(settings),
+            now: Time(0),
+            next_pulse: None,
+            pulses: 0,
+            failure: None,
+        }
+    }
+
+    /// Takes a journaled step into account after a restart.
+    pub(crate) fn restore(&mut self, step: StepRef<'_>) {
+        self.now = step.time();
+        self.pulses = if step.get::<Timer>().is_some() { self.pulses + 1 } else { 0 };
+        if let Some(tick) = step.get::<Tick>() {
+            self.screen.restore(tick);
+            if let Some(source) = self.sources.get_mut(usize::from(tick.feed.0)) {
+                source.last_time =
+                    Some(source.last_time.map_or(tick.source_time, |last| last.max(tick.source_time)));
+                source.silence = Silence::None;
+                source.journaled = Some(*tick);
+            }
+        }
+        if let Some(link) = step.get::<LinkChanged>()
+            && link.link == LinkKind::FEED
+            && let Some(source) = self.sources.get_mut(usize::from(link.feed.0))
+        {
+            source.silence = if link.state == LinkState::STALE { Silence::Stale } else { Silence::Gap };
+        }
+    }
+
+    /// Reads the first tick of every feed, from behind what the journal holds already. A new journal begins at the
+    /// time of its first tick; another one goes on at the time of its last step, so that what was due in between
+    /// still comes in its time.
+    ///
+    /// # Errors
+    /// [`FeedError`] if a feed is not the one that the journal was made of.
+    pub(crate) fn start(&mut self) -> Result<(), FeedError> {
+        for source in &mut self.sources {
+            source.skip_journaled()?;
+        }
+        for index in 0..self.sources.len() {
+            self.refill(index);
+        }
+        if self.now == Time(0) {
+            let first = self.sources.iter().filter_map(|source| source.head.map(|head| head.time)).min();
+            self.now = first.unwrap_or(Time(0)).max(Time(0));
+        }
+        if self.settings.timer.0 > 0 {
+            self.next_pulse =
+                Some(Time((self.now.0.div_euclid(self.settings.timer.0) + 1) * self.settings.timer.0));
+        }
+        Ok(())
+    }
+
+    /// The time of the last input; of the first one before any was taken.
+    pub(crate) const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Puts the time forward for an input that the edge adds, and ends a run of timer pulses.
+    pub(crate) fn advance(&mut self, time: Time) -> Time {
+        self.now = self.now.max(time);
+        self.pulses = 0;
+        self.now
+    }
+
+    /// The feed that failed, if one did.
+    pub(crate) fn take_failure(&mut self) -> Option<FeedError> {
+        self.failure.take()
+    }
+
+    /// Tick counts of this run.
+    pub(crate) const fn counts(&self) -> &RunEnded {
+        self.screen.counts()
+    }
+
+    /// How far the feeds are, 0 to 1, if they know.
+    pub(crate) fn progress(&self) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0);
+        for share in self.sources.iter().filter_map(|source| source.feed.progress()) {
+            sum += share;
+            count += 1;
+        }
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// When the next input is due; `None` when every feed has ended or one has failed.
+    #[inline]
+    pub(crate) fn next_due(&self) -> Option<Time> {
+        self.choose().map(|(time, _)| time)
+    }
+
+    /// Takes the next input and its time; `None` if it was a tick to be left out.
+    ///
+    /// # Panics
+    /// If [`Self::next_due`] says that there is none.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<(Time, Input)> {
+        let (due, next) = self.choose().expect("an input is due");
+        match next {
+            Next::Timer => {
+                self.now = self.now.max(due);
+                self.pulses += 1;
+                self.next_pulse = Some(Time(due.0 + self.settings.timer.0));
+                Some((self.now, Input::Timer(Timer { due, interval_ns: self.settings.timer.0 })))
+            }
+            Next::Source(index) => self.take_from(index, due),
+        }
+    }
+
+    fn take_from(&mut self, index: usize, due: Time) -> Option<(Time, Input)> {
+        let source = &mut self.sources[index];
+        let head = source.head.expect("the source was chosen for its head");
+        let silent_since = source.last_time.unwrap_or(head.time);
+        if self.settings.gap.0 > 0 && head.time.0.saturating_sub(silent_since.0) > self.settings.gap.0 {
+            let (state, to, after) = match source.silence {
+                Silence::None => (LinkState::STALE, 0, Silence::Stale),
+                Silence::Stale => (LinkState::GAP, head.time.0, Silence::Gap),
+                Silence::Gap => return self.take_tick(index, head, true),
+            };
+            source.silence = after;
+            let link = LinkChanged {
+                from: silent_since.0,
+                to,
+                link: LinkKind::FEED,
+                state,
+                feed: FeedId(index as u16),
+                instrument: source.instrument,
+                ..LinkChanged::default()
+            };
+            return Some((self.advance(due), Input::Link(link)));
+        }
+        self.take_tick(index, head, false)
+    }
+
+    fn take_tick(&mut self, index: usize, head: FeedTick, gap: bool) -> Option<(Time, Input)> {
+        let source = &mut self.sources[index];
+        source.silence = Silence::None;
+        source.last_time = Some(source.last_time.map_or(head.time, |last| last.max(head.time)));
+        self.refill(index);
+        let marks = self.screen.admit(&head, gap)?;
+        let time = self.advance(head.time);
+        Some((time, Input::Tick(tick(&head, FeedId(index as u16), marks))))
+    }
+
+    fn refill(&mut self, index: usize) {
+        let source = &mut self.sources[index];
+        match source.feed.next() {
+            Ok(head) => source.head = head,
+            Err(error) => {
+                source.head = None;
+                self.failure = Some(error);
+            }
+        }
+    }
+
+    #[inline]
+    fn choose(&self) -> Option<(Time, Next)> {
+        if self.failure.is_some() {
+            return None;
+        }
+        let (due, index) = match self.sources.as_slice() {
+            [only] => (self.source_due(only)?, 0),
+            sources => sources
+                .iter()
+                .enumerate()
+                .filter_map(|(index, source)| Some((self.source_due(source)?, index)))
+                .min()?,
+        };
+        match self.next_pulse {
+            Some(pulse) if pulse <= due => {
+                let pulse = if self.pulses < PULSES_MAX {
+                    pulse
+                } else {
+                    pulse.max(Time(due.0.div_euclid(self.settings.timer.0) * self.settings.timer.0))
+                };
+                Some((pulse, Next::Timer))
+            }
+            _ => Some((due, Next::Source(index))),
+        }
+    }
+
+    /// When a source's next input is due: its tick, or the moment its silence becomes a gap.
+    #[inline]
+    fn source_due(&self, source: &Source) -> Option<Time> {
+        let head = source.head?;
+        let due = match source.last_time {
+            Some(last) if source.silence == Silence::None && self.settings.gap.0 > 0 => {
+                let stale = last.0.saturating_add(self.settings.gap.0);
+                if head.time.0 > stale { Time(stale) } else { head.time }
+            }
+            _ => head.time,
+        };
+        Some(due.max(self.now))
+    }
+}
+
+fn tick(head: &FeedTick, feed: FeedId, marks: TickMarks) -> Tick {
+    Tick {
+        source_time: head.time,
+        source_sequence: head.source_sequence,
+        bid: head.bid,
+        ask: head.ask,
+        last: head.last,
+        volume: head.volume,
+        instrument: head.instrument,
+        feed,
+        flags: head.flags,
+        marks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pawl_journal::record::Points;
+
+    use super::*;
+
+    struct List(std::vec::IntoIter<FeedTick>);
+
+    impl Feed for List {
+        fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
+            Ok(self.0.next())
+        }
+
+        fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError> {
+            while self.0.as_slice().first().is_some_and(|tick| tick.source_sequence <= source_sequence) {
+                self.0.next();
+            }
+            Ok(())
+        }
+
+        fn name(&self) -> &'static str {
+            "list"
+        }
+    }
+
+    const SECOND: i64 = Time::SECOND;
+
+    fn list(instrument: u16, times: &[i64]) -> (Box<dyn Feed>, InstrumentId) {
+        let ticks: Vec<FeedTick> = (1..)
+            .zip(times)
+            .map(|(sequence, &time)| FeedTick {
+                time: Time(time),
+                source_sequence: sequence,
+                bid: Points(1_000 + sequence as i64),
+                ask: Points(1_002 + sequence as i64),
+                instrument: InstrumentId(instrument),
+                ..FeedTick::default()
+            })
+            .collect();
+        (Box::new(List(ticks.into_iter())), InstrumentId(instrument))
+    }
+
+    fn run(settings: &IngressSettings, feeds: Vec<(Box<dyn Feed>, InstrumentId)>) -> Vec<(i64, String)> {
+        let mut ingress = Ingress::new(settings, feeds);
+        ingress.start().expect("nothing is journaled");
+        let mut out = Vec::new();
+        while ingress.next_due().is_some() {
+            if let Some((time, input)) = ingress.take() {
+                let name = match input {
+                    Input::Tick(tick) => format!("tick {}", tick.instrument),
+                    Input::Timer(_) => "timer".to_owned(),
+                    Input::Link(link) => link.state.to_string(),
+                    Input::Report(_) | Input::Command(_) => unreachable!(),
+                };
+                out.push((time.0, name));
+            }
+        }
+        out
+    }
+
+    fn named(items: &[(i64, &str)]) -> Vec<(i64, String)> {
+        items.iter().map(|(time, name)| (*time, (*name).to_owned())).collect()
+    }
+
+    #[test]
+    fn feeds_and_timer_are_merged_by_time_and_ties_go_to_the_timer_and_the_first_feed() {
+        let out = run(
+            &IngressSettings::default(),
+            vec![list(0, &[SECOND / 2, SECOND, 2 * SECOND]), list(1, &[SECOND, SECOND + 1])],
+        );
+        let expected = named(&[
+            (SECOND / 2, "tick 0"),
+            (SECOND, "timer"),
+            (SECOND, "tick 0"),
+            (SECOND, "tick 1"),
+            (SECOND + 1, "tick 1"),
+            (2 * SECOND, "timer"),
+            (2 * SECOND, "tick 0"),
+        ]);
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let settings = IngressSettings { timer: Span(0), ..IngressSettings::default() };
+        let out = run(&settings, vec![list(0, &[5, 3, 7])]);
+        assert_eq!(out, named(&[(5, "tick 0"), (5, "tick 0"), (7, "tick 0")]));
+    }
+
+    #[test]
+    fn a_silence_is_told_when_it_becomes_a_gap_and_when_it_ends() {
+        let settings = IngressSettings { timer: Span(0), gap: Span(10), ..IngressSettings::default() };
+        let out = run(&settings, vec![list(0, &[5, 100, 101])]);
+        assert_eq!(
+            out,
+            named(&[(5, "tick 0"), (15, "stale"), (100, "gap"), (100, "tick 0"), (101, "tick 0")])
+        );
+    }
+
+    #[test]
+    fn a_silence_of_years_costs_a_bounded_number_of_pulses() {
+        let settings = IngressSettings { gap: Span(0), ..IngressSettings::default() };
+        let out = run(&settings, vec![list(0, &[SECOND, 1_000_000_000 * SECOND])]);
+        assert_eq!(out.len(), 2 + 64 + 1);
+        assert_eq!(out[out.len() - 2].0, 1_000_000_000 * SECOND);
+    }
+
+    #[test]
+    fn a_failing_feed_ends_the_input_after_what_came_before() {
+        struct Failing(bool);
+        impl Feed for Failing {
+            fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(FeedError { message: "line 2".into(), environment: false });
+                }
+                Ok(Some(FeedTick { time: Time(1), ..FeedTick::default() }))
+            }
+            fn skip_to(&mut self, _: u64) -> Result<(), FeedError> {
+                Ok(())
+            }
+            fn name(&self) -> &'static str {
+                "failing"
+            }
+        }
+        let mut ingress =
+            Ingress::new(&IngressSettings::default(), vec![(Box::new(Failing(false)), InstrumentId(0))]);
+        ingress.start().expect("nothing is journaled");
+        assert!(ingress.take().is_some());
+        assert_eq!(ingress.next_due(), None);
+        assert_eq!(ingress.take_failure().expect("failed").message, "line 2");
+    }
+}

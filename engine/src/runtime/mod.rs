@@ -1,0 +1,29 @@
+//! The runtime: ring, ingress, gateway, threads, cores, clock. The only room that knows them.
+//!
+//! ```text
+//! single   one thread:  ingress -> core -> gateway -> ingress ...
+//! fused    edge thread: ingress, gateway      pipeline thread: core       (ring between them)
+//! ```
+//!
+//! Both drive the same edge loop; only how an envelope reaches the core differs.
+
+mod affinity;
+mod clock;
+mod core;
+mod edge;
+mod gateway;
+mod ingress;
+mod latency;
+mod recovery;
+mod ring;
+mod run;
+
+pub use affinity::{available_cores, pin};
+pub use clock::{Clock, Instant};
+pub use ingress::{Handling, IngressSettings};
+pub use latency::{Latency, Percentiles};
+pub use ring::{Envelope, Polled, Publisher, Subscriber, ring};
+pub use run::{
+    Answer, CommandRequest, Outcome, Progress, Run, RunError, RunOptions, RunTexts, Sources, Status,
+    Threading,
+};

@@ -1,0 +1,443 @@
+//! One run of the engine: open, recover, drive, end.
+//!
+//! ```text
+//!   open journal (lock) > build pipeline > restore from the journal > RunStarted > edge loop > RunEnded > seal
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+use pawl_journal::log::{Appender, JournalError, JournalOptions, SealReason};
+use pawl_journal::record::{
+    Command, Difference, EndReason, InstrumentId, RunEnded, RunStarted, Sequence, Time,
+};
+
+use super::affinity::pin;
+use super::clock::Clock;
+use super::core::Core;
+use super::edge::{Edge, Line};
+use super::gateway::Gateway;
+use super::ingress::Ingress;
+use super::latency::Percentiles;
+use super::recovery::{Restored, restore};
+use super::ring::{Polled, Subscriber, ring};
+use crate::pipeline::Pipeline;
+use crate::port::{Feed, FeedError, Venue};
+use crate::risk::{Mode, RiskView};
+use crate::settings::Settings;
+
+/// Envelopes the pipeline thread takes from the ring at once.
+const BATCH: u64 = 64;
+
+/// Spins on an empty ring before a thread offers its core to others.
+const SPINS: u32 = 2_000;
+
+/// Which threads there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Threading {
+    /// Everything on one thread, without a ring: backtest and replay.
+    Single,
+    /// An edge thread for ingress and gateway, a pinned thread for the pipeline and the journal.
+    Fused,
+}
+
+/// How a run is driven; none of it changes what the engine decides.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Which threads there are.
+    pub threading: Threading,
+    /// Cores to pin to: the edge's (or the only thread's), then the pipeline's; fewer pin fewer.
+    pub cores: Vec<usize>,
+    /// Slots of the ring, a power of two.
+    pub ring_slots: usize,
+    /// Event time per wall-clock time; none is as fast as the machine goes.
+    pub speed: Option<f64>,
+    /// Whether steps carry stamps.
+    pub stamps: bool,
+    /// Size of journal segments.
+    pub journal: JournalOptions,
+}
+
+/// What the first record of a run says, beside what the runtime knows itself.
+#[derive(Debug, Clone, Default)]
+pub struct RunTexts {
+    /// Everything that decides, as JSON: the engine's settings and the venue's.
+    pub settings: String,
+    /// Build, machine, threading, command line, wall-clock time, as JSON.
+    pub environment: String,
+    /// Hash of the settings text.
+    pub settings_hash: u64,
+    /// Hash of the build.
+    pub build_hash: u64,
+}
+
+/// What feeds a run, and what may stop it.
+pub struct Sources {
+    /// Feeds in the order of their `FeedId`, each with its instrument.
+    pub feeds: Vec<(Box<dyn Feed>, InstrumentId)>,
+    /// Where orders go.
+    pub venue: Box<dyn Venue>,
+    /// What operators ask.
+    pub commands: Receiver<CommandRequest>,
+    /// Set to end the run: what is in the ring is finished, then the journal is sealed.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A command and where its answer goes.
+#[derive(Debug)]
+pub struct CommandRequest {
+    /// What is asked; the runtime numbers it.
+    pub command: Command,
+    /// Where the answer goes once the command is in the journal.
+    pub answer: Sender<Answer>,
+}
+
+/// Where a command ended up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The step that holds it.
+    pub sequence: Sequence,
+    /// What the engine may do after it.
+    pub mode: Mode,
+}
+
+/// How far a run is; written by the engine's threads, read by anybody.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub(super) ticks: AtomicU64,
+    pub(super) sequence: AtomicU64,
+    pub(super) time: AtomicU64,
+    pub(super) share: AtomicU64,
+    pub(super) restored: AtomicU64,
+    pub(super) mode: AtomicU16,
+}
+
+/// A reading of [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Status {
+    /// Ticks published in this run.
+    pub ticks: u64,
+    /// The last step that was published.
+    pub sequence: Sequence,
+    /// Its time.
+    pub time: Time,
+    /// How far the feeds are, 0 to 1.
+    pub share: f64,
+    /// Steps re-run to restore the state.
+    pub restored: u64,
+    /// What the engine may do.
+    pub mode: Mode,
+}
+
+impl Progress {
+    /// A reading.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            ticks: self.ticks.load(Ordering::Relaxed),
+            sequence: Sequence(self.sequence.load(Ordering::Relaxed)),
+            time: Time(self.time.load(Ordering::Relaxed).cast_signed()),
+            share: f64::from_bits(self.share.load(Ordering::Relaxed)),
+            restored: self.restored.load(Ordering::Relaxed),
+            mode: Mode::from_code(self.mode.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Why.
+    pub reason: EndReason,
+    /// The error that ended it, if one did.
+    pub message: String,
+    /// The run's first step.
+    pub first: Sequence,
+    /// The run's last step.
+    pub last: Sequence,
+    /// The last step that was in the journal before; 0 if it was new.
+    pub resumed_after: Sequence,
+    /// Time from publishing an input to its order being visible to the gateway.
+    pub gateway: Percentiles,
+    /// How often the ring was full.
+    pub ring_full: u64,
+    /// Positions and account as the run found them.
+    pub before: RiskView,
+    /// Positions and account as the run left them.
+    pub after: RiskView,
+    /// Bytes behind the last whole step that a killed writer had left, moved to `quarantine/`.
+    pub quarantined_bytes: u64,
+    /// Whether every thread was pinned that was to be.
+    pub pinned: bool,
+    /// Wall-clock nanoseconds from the first input to the last, recovery not counted.
+    pub elapsed_ns: u64,
+}
+
+/// Why a run could not begin, or had to end without sealing.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The settings do not fit into the journal's first record.
+    #[error(
+        "the settings take {bytes} bytes; a run's first record holds at most {limit}: configure fewer instruments"
+    )]
+    SettingsTooLarge {
+        /// How many bytes they take.
+        bytes: usize,
+        /// How many fit.
+        limit: usize,
+    },
+    /// The journal was written with other settings.
+    #[error("the journal was written with other settings: {keys}; use these, or begin a new journal")]
+    SettingsChanged {
+        /// What differs, with both values.
+        keys: String,
+    },
+    /// This build decides differently from what the journal holds.
+    #[error(
+        "step {sequence} of the journal cannot be reproduced by this build ({} {}: recorded {}, computed {}); \
+         it refuses to trade on a state it cannot prove: use the build that wrote the journal, or begin a new one",
+        difference.kind, difference.field, difference.left, difference.right
+    )]
+    Diverged {
+        /// The first step that differs.
+        sequence: Sequence,
+        /// Where and how.
+        difference: Box<Difference>,
+    },
+    /// The venue answers differently from what the journal holds.
+    #[error(
+        "the venue does not repeat the report that step {sequence} of the journal holds; its settings must be the same"
+    )]
+    VenueDiffers {
+        /// The step with the report.
+        sequence: Sequence,
+    },
+    /// A feed is not the one that the journal was made of, or cannot be read up to where it ended.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A stage panicked: a bug. The journal holds everything before the step that failed.
+    #[error(
+        "the {thread} thread panicked: {message}; the journal is whole up to the step before and can be recovered"
+    )]
+    Panicked {
+        /// Which thread.
+        thread: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The pipeline thread ended while it was needed; why is told by its own error.
+    #[error("the pipeline thread ended early")]
+    PipelineGone,
+    /// A thread could not be started.
+    #[error("cannot start the {thread} thread: {source}")]
+    Thread {
+        /// Which thread.
+        thread: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// An engine that is ready to run: the journal is locked, the state is restored.
+pub struct Run {
+    core: Core,
+    edge: Edge,
+    options: RunOptions,
+    clock: Clock,
+    resumed_after: Sequence,
+    first: Sequence,
+    before: RiskView,
+    quarantined_bytes: u64,
+}
+
+impl Run {
+    /// Opens the journal in `directory`, brings `pipeline` to the state that it ends in, and begins a run in it.
+    ///
+    /// # Errors
+    /// [`RunError`], naming what is in the way.
+    pub fn open(
+        directory: &Path,
+        settings: &Settings,
+        mut pipeline: Pipeline,
+        texts: &RunTexts,
+        options: RunOptions,
+        sources: Sources,
+        progress: &Arc<Progress>,
+    ) -> Result<Self, RunError> {
+        let limit = pawl_journal::record::STEP_BYTES_MAX - 1_024;
+        let bytes = texts.settings.len() + texts.environment.len();
+        if bytes > limit {
+            return Err(RunError::SettingsTooLarge { bytes, limit });
+        }
+        let clock = Clock::new();
+        let mut journal = Appender::create_or_open(directory, &options.journal)?;
+        let Sources { feeds, mut venue, commands, stop } = sources;
+        let mut ingress = Ingress::new(&settings.ingress, feeds);
+        let is_new = journal.next_sequence().0 == 1;
+        let restored = if is_new {
+            Ok(Restored::default())
+        } else {
+            restore(directory, &texts.settings, &mut pipeline, &mut ingress, &mut *venue, progress)
+        };
+        let restored =
+            restored.and_then(|restored| ingress.start().map(|()| restored).map_err(RunError::from));
+        let restored = match restored {
+            Ok(restored) => restored,
+            Err(refusal) => {
+                // Nothing was written: the journal is left as whole as it was found.
+                journal.seal(SealReason::Failed)?;
+                return Err(refusal);
+            }
+        };
+        let quarantined_bytes = journal.recovered().quarantined_bytes;
+        let mut core = Core::new(pipeline, journal, clock.clone(), options.stamps, Arc::clone(progress));
+        let started = RunStarted {
+            settings_hash: texts.settings_hash,
+            build_hash: texts.build_hash,
+            runs_before: restored.runs,
+            ..RunStarted::default()
+        };
+        let first = core.run_started(ingress.now(), &started, &texts.settings, &texts.environment)?;
+        let gateway = Gateway::open(directory, first, ingress.now(), venue, clock.clone())?;
+        let progress = Arc::clone(progress);
+        let edge = Edge::new(ingress, gateway, clock.clone(), first, options.speed, commands, stop, progress);
+        let before = core.risk();
+        Ok(Self {
+            core,
+            edge,
+            options,
+            clock,
+            resumed_after: restored.last,
+            first,
+            before,
+            quarantined_bytes,
+        })
+    }
+
+    /// The last step that the journal held before this run; 0 if it is new.
+    #[must_use]
+    pub const fn resumed_after(&self) -> Sequence {
+        self.resumed_after
+    }
+
+    /// Runs until the feeds end, one of them fails, or the run is told to stop; then seals the journal.
+    ///
+    /// # Errors
+    /// [`RunError`] when the environment fails on the way; the journal can be recovered then.
+    pub fn drive(self) -> Result<Outcome, RunError> {
+        let Self { core, mut edge, options, clock, resumed_after, first, before, quarantined_bytes } = self;
+        let began = clock.now();
+        let (mut core, end, pinned) = match options.threading {
+            Threading::Single => {
+                let pinned = options.cores.first().is_none_or(|&core| pin(core));
+                let mut line = Line::Single(Box::new(core));
+                let end = drive_caught(&mut edge, &mut line, "engine")?;
+                let Line::Single(core) = line else { unreachable!("the line was made single") };
+                (*core, end, pinned)
+            }
+            Threading::Fused => drive_fused(&mut edge, core, &options)?,
+        };
+        let elapsed_ns = clock.nanoseconds(began, clock.now());
+        let ended = RunEnded { reason: end.reason, ..*edge.counts() };
+        let last = core.run_ended(edge.now(), &ended, &end.message)?;
+        edge.answer_all(last);
+        Ok(Outcome {
+            reason: end.reason,
+            message: end.message,
+            first,
+            last,
+            resumed_after,
+            ring_full: edge.ring_full(),
+            gateway: edge.into_latency().percentiles(),
+            before,
+            after: core.risk(),
+            quarantined_bytes,
+            pinned,
+            elapsed_ns,
+        })
+    }
+}
+
+/// Why the edge stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) reason: EndReason,
+    pub(crate) message: String,
+}
+
+fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<(Core, End, bool), RunError> {
+    let (publisher, subscriber) = ring(options.ring_slots);
+    let alive = Arc::new(AtomicBool::new(true));
+    let flag = Arc::clone(&alive);
+    let pipeline_core = options.cores.get(1).copied();
+    #[expect(clippy::disallowed_methods, reason = "the runtime owns the engine's threads")]
+    let thread = std::thread::Builder::new()
+        .name("pawl-pipeline".to_owned())
+        .spawn(move || {
+            let _gone = Gone(flag);
+            let pinned = pipeline_core.is_none_or(pin);
+            drain(core, subscriber).map(|core| (core, pinned))
+        })
+        .map_err(|source| RunError::Thread { thread: "pipeline", source })?;
+    let pinned = options.cores.first().is_none_or(|&core| pin(core));
+    let mut line = Line::Fused { publisher, alive };
+    let end = drive_caught(edge, &mut line, "edge");
+    drop(line);
+    match thread.join() {
+        Ok(Ok((core, pipeline_pinned))) => Ok((core, end?, pinned && pipeline_pinned)),
+        Ok(Err(error)) => Err(error.into()),
+        Err(panic) => Err(RunError::Panicked { thread: "pipeline", message: panic_message(&*panic) }),
+    }
+}
+
+/// Drives the edge and turns a panic into an error: the journal holds everything before the step that failed.
+fn drive_caught(edge: &mut Edge, line: &mut Line, thread: &'static str) -> Result<End, RunError> {
+    // After a panic nothing of edge or line is used again but to be dropped.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| edge.drive(line)))
+        .unwrap_or_else(|panic| Err(RunError::Panicked { thread, message: panic_message(&*panic) }))
+}
+
+/// Tells the edge, however the pipeline thread ends, that nobody reads the ring any more.
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn drain(mut core: Core, mut subscriber: Subscriber) -> Result<Core, JournalError> {
+    let mut idle = 0;
+    loop {
+        match subscriber.poll(BATCH, |envelope| core.process(envelope))? {
+            Polled::Some(_) => idle = 0,
+            Polled::Empty => relax(&mut idle),
+            Polled::Closed => return Ok(core),
+        }
+    }
+}
+
+/// Waits a moment: spins at first, then offers the core to others.
+#[inline]
+pub(super) fn relax(idle: &mut u32) {
+    *idle = idle.saturating_add(1);
+    if *idle < SPINS {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "without a message".to_owned())
+}
