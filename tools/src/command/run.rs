@@ -1,0 +1,266 @@
+//! `pawl run`: run the engine until its feeds end or a signal stops it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use pawl_adapters::feed::Mt5Export;
+use pawl_engine::feature::catalogue;
+use pawl_engine::instrument;
+use pawl_engine::runtime::{Outcome, available_cores};
+use pawl_journal::record::{EndReason, Sequence};
+use pawl_replay::{Summary, summarise};
+use toml::Value;
+
+use crate::config::{Config, CoreChoice, Layers, Loaded, Mode, Origin, resolve_instruments};
+use crate::exit::{Exit, message};
+use crate::output::{Bar, Table, put, say, summary_text};
+use crate::session::{NamedFeed, Session};
+
+/// Run the engine: ticks in, paper orders out, every step in the journal.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    pawl run --feed EURUSD.ticks.csv.gz --symbol EURUSD --journal J\n  \
+    pawl run --feed EURUSD.csv --symbol EURUSD --feed BTCUSD.csv --symbol BTCUSD --journal J --threading single\n  \
+    pawl run --config pawl.toml --set risk.max_position=2\n  \
+    pawl run --config pawl.toml --print-config\n  \
+    pawl run --list-columns\n\n\
+    A run on an existing journal goes on where it ended. Ctrl-C drains and seals; a second one quits at once and \
+    leaves a journal that the next run recovers.\n\n\
+    Environment: TRADING_MODE, PAPER_TRADE_MODE, ENABLE_LIVE_TRADING, MAX_POSITION_SIZE, MAX_DAILY_LOSS.")]
+pub struct Run {
+    /// Configuration file (TOML); see pawl.example.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Tick export of MetaTrader 5, plain or gzip; repeatable, each with its --symbol
+    #[arg(long, value_name = "FILE")]
+    feed: Vec<String>,
+    /// Instrument of the feed in the same place
+    #[arg(long, value_name = "NAME")]
+    symbol: Vec<String>,
+    /// Directory of the journal
+    #[arg(long, value_name = "DIR")]
+    journal: Option<String>,
+    /// Which threads there are
+    #[arg(long, value_name = "single|fused", value_parser = ["single", "fused"])]
+    threading: Option<String>,
+    /// Where orders go; live needs ENABLE_LIVE_TRADING=true as well, and a live venue
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// Event time per wall-clock time (1 is real time); 0 is as fast as the machine goes
+    #[arg(long, value_name = "FACTOR")]
+    speed: Option<f64>,
+    /// Set any key of the configuration; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Show every value in force and where it came from, and do not run
+    #[arg(long)]
+    print_config: bool,
+    /// Show every feature column there is, with its unit, lookback and warm-up, and do not run
+    #[arg(long)]
+    list_columns: bool,
+    /// Print the summary (or the configuration) as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<Exit> {
+        if self.list_columns {
+            return list_columns();
+        }
+        let loaded = self.load()?;
+        if self.print_config {
+            return print_config(&loaded, self.json);
+        }
+        let journal = PathBuf::from(&loaded.config.journal.dir);
+        let session = self.prepare(&loaded.config).map_err(|error| locate(&loaded, error))?;
+        let currency = loaded.config.account.currency.clone();
+        let outcome = session.run(&journal).map_err(|error| locate(&loaded, error))?;
+        report(&journal, &outcome, &currency, self.json)
+    }
+
+    fn load(&self) -> anyhow::Result<Loaded> {
+        let mut layers = Layers::defaults();
+        if let Some(path) = &self.config {
+            layers.file(path)?;
+        }
+        layers.environment(|name| std::env::var(name).ok())?;
+        let mut flag = |key: &str, value: Option<Value>, name: &str| match value {
+            Some(value) => layers.set(key, value, Origin::Flag(name.to_owned())),
+            None => Ok(()),
+        };
+        flag("journal.dir", self.journal.clone().map(Value::String), "--journal")?;
+        flag("threading", self.threading.clone().map(Value::String), "--threading")?;
+        flag("mode", self.mode.map(|mode| Value::String(format!("{mode:?}").to_lowercase())), "--mode")?;
+        flag("runtime.speed", self.speed.map(Value::Float), "--speed")?;
+        if self.feed.len() != self.symbol.len() {
+            bail!(
+                "{} --feed and {} --symbol were given: give each feed its symbol, as in --feed FILE --symbol EURUSD",
+                self.feed.len(),
+                self.symbol.len()
+            );
+        }
+        if !self.feed.is_empty() {
+            let feeds = self.feed.iter().zip(&self.symbol).map(|(file, symbol)| {
+                Value::Table(
+                    [("file", file), ("symbol", symbol)]
+                        .map(|(k, v)| (k.into(), v.clone().into()))
+                        .into_iter()
+                        .collect(),
+                )
+            });
+            let feeds = Value::Array(feeds.collect());
+            layers.set("feed", feeds, Origin::Flag("--feed".to_owned()))?;
+        }
+        for assignment in &self.set {
+            layers.set_text(assignment)?;
+        }
+        Ok(layers.finish()?)
+    }
+
+    /// Opens the feeds of a configuration.
+    fn prepare(&self, config: &Config) -> anyhow::Result<Session> {
+        let runtime = &config.runtime;
+        if !runtime.ring_slots.is_power_of_two() || !(2..=1 << 20).contains(&runtime.ring_slots) {
+            bail!("runtime.ring_slots = {} must be a power of two between 2 and 1048576", runtime.ring_slots);
+        }
+        if !(runtime.speed.is_finite() && runtime.speed >= 0.0) {
+            bail!("runtime.speed = {} must be 0 (as fast as possible) or above", runtime.speed);
+        }
+        if let CoreChoice::These(cores) = &runtime.cores {
+            let available = available_cores();
+            let twice = cores.iter().enumerate().any(|(index, core)| cores[..index].contains(core));
+            if twice || cores.is_empty() || cores.iter().any(|core| !available.contains(core)) {
+                bail!(
+                    "runtime.cores = {cores:?} must name different cores of {available:?}, or be \"auto\" or \"none\""
+                );
+            }
+        }
+        if config.feed.is_empty() {
+            bail!("there is no feed: give --feed FILE --symbol NAME, or a [[feed]] in the configuration");
+        }
+        let instruments = resolve_instruments(config)?;
+        for definition in &instruments {
+            definition.validate()?;
+        }
+        let mut feeds = Vec::new();
+        for feed in &config.feed {
+            let (instrument, definition) = instrument::find(&instruments, &feed.symbol)
+                .context("every feed's symbol is in the table")?;
+            let opened = Mt5Export::open(Path::new(&feed.file), instrument, definition)?
+                .with_server_offset(feed.utc_offset);
+            feeds.push(NamedFeed {
+                feed: Box::new(opened),
+                instrument,
+                origin: feed.file.clone(),
+                utc_offset: feed.utc_offset,
+            });
+        }
+        // Models are looked for beside the configuration that names them.
+        let folder = self.config.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty());
+        Ok(Session::new(config.clone(), instruments, folder.unwrap_or(Path::new(".")).to_owned(), feeds))
+    }
+}
+
+/// Adds to an error where the key it speaks of was set.
+fn locate(loaded: &Loaded, error: anyhow::Error) -> anyhow::Error {
+    let message = message(&error);
+    let located = loaded.locate(&message);
+    if located == message { error } else { error.context(located) }
+}
+
+/// Sums up a run and says how it ended.
+pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> anyhow::Result<Exit> {
+    let summary = sum_up(journal, outcome.first, outcome.last)?;
+    let bytes = directory_bytes(journal);
+    if outcome.quarantined_bytes > 0 {
+        eprintln!(
+            "pawl: the writer before was killed: {} bytes behind its last whole step are kept in {}/quarantine",
+            outcome.quarantined_bytes,
+            journal.display()
+        );
+    }
+    if json {
+        say!(
+            "{}",
+            serde_json::json!({
+                "reason": outcome.reason.name(),
+                "message": outcome.message,
+                "resumed_after": outcome.resumed_after.0,
+                "elapsed_ns": outcome.elapsed_ns,
+                "ring_full": outcome.ring_full,
+                "published_to_gateway": outcome.gateway,
+                "journal_bytes": bytes,
+                "account_before": outcome.before,
+            "account": outcome.after,
+            "summary": summary,
+            })
+        );
+    } else {
+        if outcome.resumed_after > Sequence(0) {
+            say!("resumed after step {}", outcome.resumed_after);
+        }
+        put!("{}", summary_text(&summary, outcome, currency, bytes));
+    }
+    match outcome.reason {
+        EndReason::FEED_ENDED => Ok(Exit::Yes),
+        EndReason::ENVIRONMENT_FAILED => {
+            eprintln!("pawl: {}", outcome.message);
+            eprintln!("pawl: the journal is sealed with the {} steps before", outcome.last);
+            Ok(Exit::Stopped)
+        }
+        EndReason::STOPPED => {
+            eprintln!(
+                "pawl: stopped and sealed after step {}; the same command goes on from there",
+                outcome.last
+            );
+            Ok(Exit::Yes)
+        }
+        _ => {
+            eprintln!("pawl: {}", outcome.message);
+            eprintln!("pawl: the journal is sealed with the {} steps before", outcome.last);
+            Ok(Exit::Finding)
+        }
+    }
+}
+
+fn sum_up(journal: &Path, first: Sequence, last: Sequence) -> anyhow::Result<Summary> {
+    let bar = Bar::new("summing up", last.0 + 1 - first.0);
+    Ok(summarise(journal, first, |at| bar.set(at.0 - first.0))?)
+}
+
+fn directory_bytes(journal: &Path) -> u64 {
+    let entries = std::fs::read_dir(journal).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).filter(|it| it.is_file()).map(|it| it.len()).sum()
+}
+
+fn list_columns() -> anyhow::Result<Exit> {
+    let mut table = Table::new(&["column", "unit", "lookback", "warm after", "what it is"]);
+    for it in catalogue() {
+        table.row([it.pattern, it.unit, it.lookback, it.warm_up, it.meaning]);
+    }
+    put!("{table}");
+    Ok(Exit::Yes)
+}
+
+fn print_config(loaded: &Loaded, json: bool) -> anyhow::Result<Exit> {
+    let live = std::env::var("ENABLE_LIVE_TRADING").ok();
+    if json {
+        let rows = loaded.rows().into_iter().map(|(key, value, origin)| {
+            serde_json::json!({ "key": key, "value": value, "origin": origin.to_string() })
+        });
+        say!("{}", serde_json::json!({ "config": rows.collect::<Vec<_>>(), "enable_live_trading": live }));
+        return Ok(Exit::Yes);
+    }
+    let mut table = Table::new(&["key", "from", "value"]);
+    for (key, value, origin) in loaded.rows() {
+        table.row([key, origin.to_string(), value]);
+    }
+    let armed = live.clone().unwrap_or_else(|| "false".to_owned());
+    let from = if live.is_some() { "environment ENABLE_LIVE_TRADING" } else { "default" };
+    table.row(["(armed for live)".to_owned(), from.to_owned(), armed]);
+    put!("{table}");
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,178 @@
+//! The configuration file's keys.
+
+use pawl_adapters::venue::PaperSettings;
+use pawl_engine::feature::FeatureSettings;
+use pawl_engine::inference::{AgentSettings, RuleSettings, SignalSettings, Trigger};
+use pawl_engine::order::OrderSettings;
+use pawl_engine::quantity::Span;
+use pawl_engine::risk::RiskSettings;
+use pawl_engine::runtime::{IngressSettings, Threading};
+use pawl_engine::settings::AccountSettings;
+use pawl_journal::log::JournalOptions;
+use serde::{Deserialize, Serialize};
+
+use super::instrument::InstrumentConfig;
+
+/// Everything a configuration file may say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Paper or live.
+    pub mode: Mode,
+    /// Which threads there are.
+    pub threading: Threading,
+    /// The journal.
+    pub journal: JournalConfig,
+    /// How the machine is used; nothing here changes what the engine decides.
+    pub runtime: RuntimeConfig,
+    /// The account.
+    pub account: AccountSettings,
+    /// How inputs are ordered and marked.
+    pub ingress: IngressSettings,
+    /// Bars and columns.
+    pub features: FeatureSettings,
+    /// How agents become one signal.
+    pub signal: SignalSettings,
+    /// Limits and sizing.
+    pub risk: RiskSettings,
+    /// How orders are worked.
+    pub order: OrderSettings,
+    /// Venues.
+    pub venue: VenueConfig,
+    /// Where ticks come from.
+    pub feed: Vec<FeedConfig>,
+    /// Instruments that are not well known, or differ from what is.
+    pub instrument: Vec<InstrumentConfig>,
+    /// Who scores the columns.
+    pub agent: Vec<AgentSettings>,
+}
+
+/// Paper or live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Orders go to the paper venue.
+    Paper,
+    /// Orders go to a real venue, if two switches agree.
+    Live,
+}
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Its directory.
+    pub dir: String,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+}
+
+/// How the machine is used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuntimeConfig {
+    /// Cores to pin to.
+    pub cores: CoreChoice,
+    /// Slots of the ring, a power of two.
+    pub ring_slots: usize,
+    /// Event time per wall-clock time; 0 is as fast as the machine goes.
+    pub speed: f64,
+    /// Whether steps carry stamps.
+    pub stamps: bool,
+}
+
+/// Cores to pin to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CoreChoice {
+    /// These: the edge's (or the only thread's), then the pipeline's.
+    These(Vec<usize>),
+    /// `auto`: the last ones this process may use. `none`: no pinning.
+    Named(CoreName),
+}
+
+/// A named choice of cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreName {
+    /// The last cores that this process may use.
+    Auto,
+    /// No pinning.
+    None,
+}
+
+/// Venues.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VenueConfig {
+    /// The paper venue.
+    pub paper: PaperSettings,
+}
+
+/// Where ticks come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedConfig {
+    /// A tick export of MetaTrader 5, plain or gzip.
+    pub file: String,
+    /// The instrument it quotes.
+    pub symbol: String,
+    /// How far the file's clock is ahead of UTC.
+    #[serde(default)]
+    pub utc_offset: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Paper,
+            threading: Threading::Fused,
+            journal: JournalConfig::default(),
+            runtime: RuntimeConfig::default(),
+            account: AccountSettings::default(),
+            ingress: IngressSettings::default(),
+            features: FeatureSettings::default(),
+            signal: SignalSettings::default(),
+            risk: RiskSettings::default(),
+            order: OrderSettings::default(),
+            venue: VenueConfig::default(),
+            feed: Vec::new(),
+            instrument: Vec::new(),
+            agent: vec![AgentSettings {
+                rule: Some(RuleSettings { fast: "sma_10".to_owned(), slow: "sma_30".to_owned() }),
+                on: Trigger::Bar,
+                max_age: Span::seconds(300),
+                ..AgentSettings::named("cross")
+            }],
+        }
+    }
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self { dir: "journal".to_owned(), segment_bytes: JournalOptions::default().segment_bytes }
+    }
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self { cores: CoreChoice::Named(CoreName::Auto), ring_slots: 1_024, speed: 0.0, stamps: true }
+    }
+}
+
+impl CoreChoice {
+    /// The cores for this threading, out of those that this process may use.
+    #[must_use]
+    pub fn cores(&self, threading: Threading, available: &[usize]) -> Vec<usize> {
+        let wanted = match threading {
+            Threading::Single => 1,
+            Threading::Fused => 2,
+        };
+        match self {
+            Self::These(cores) => cores.iter().copied().take(wanted).collect(),
+            Self::Named(CoreName::None) => Vec::new(),
+            Self::Named(CoreName::Auto) if available.len() < wanted => Vec::new(),
+            Self::Named(CoreName::Auto) => available[available.len() - wanted..].to_vec(),
+        }
+    }
+}

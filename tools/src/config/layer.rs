@@ -1,0 +1,372 @@
+//! Layers: merges defaults, file, environment and flags, and remembers where each value came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::file::Config;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// A line of the configuration file.
+    File(PathBuf, usize),
+    /// An environment variable.
+    Environment(&'static str),
+    /// A command-line flag.
+    Flag(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not valid: syntax, an unknown key, a wrong unit.
+    #[error("{}: {message}", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Line, column, key and what was expected.
+        message: String,
+    },
+    /// A value from the environment or a flag is not valid.
+    #[error("{origin}: {message}")]
+    Value {
+        /// Where it came from.
+        origin: Origin,
+        /// What is wrong.
+        message: String,
+    },
+    /// Values that contradict each other or the command line.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// The layers so far.
+#[derive(Debug)]
+pub struct Layers {
+    merged: Table,
+    origins: BTreeMap<String, Origin>,
+}
+
+/// A whole configuration and where each value came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The values in force.
+    pub config: Config,
+    merged: Table,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Layers {
+    /// The defaults alone.
+    ///
+    /// # Panics
+    /// If the defaults cannot be written as TOML, which a test excludes.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let merged = Table::try_from(Config::default()).expect("the defaults are valid TOML");
+        Self { merged, origins: BTreeMap::new() }
+    }
+
+    /// Lays a file over what there is.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and key.
+    pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let invalid = |error: toml::de::Error| ConfigError::Invalid {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        };
+        toml::from_str::<Config>(&text).map_err(invalid)?;
+        let table: Table = toml::from_str(&text).map_err(invalid)?;
+        let spans = DeTable::parse(&text).map_err(invalid)?;
+        let mut lines = Vec::new();
+        key_lines("", spans.get_ref(), &text, &mut lines);
+        for (key, line) in lines {
+            self.origins.insert(key, Origin::File(path.to_owned(), line));
+        }
+        overlay(&mut self.merged, table);
+        Ok(())
+    }
+
+    /// Sets one key, written as a path (`risk.max_position`).
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] if there is no such key, or it does not take such a value.
+    pub fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+        let fail = |message: String| ConfigError::Value { origin: origin.clone(), message };
+        let mut parts = key.split('.').peekable();
+        let mut table = &mut self.merged;
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                table.insert(part.to_owned(), value);
+                break;
+            }
+            table = table.get_mut(part).and_then(Value::as_table_mut).ok_or_else(|| {
+                fail(format!("there is no key `{key}`; `pawl run --print-config` shows all keys"))
+            })?;
+        }
+        if let Err(error) = self.merged.clone().try_into::<Config>() {
+            return Err(fail(format!("`{key}`: {}", error.message())));
+        }
+        self.origins.insert(key.to_owned(), origin);
+        Ok(())
+    }
+
+    /// Sets one key from a text `KEY=VALUE`, the value written as in the file (quotes may be left out).
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_text(&mut self, assignment: &str) -> Result<(), ConfigError> {
+        let origin = Origin::Flag("--set".to_owned());
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(ConfigError::Value { origin, message: format!("`{assignment}` is not KEY=VALUE") });
+        };
+        let (key, text) = (key.trim(), text.trim());
+        let value = toml::from_str::<Table>(&format!("v = {text}"))
+            .ok()
+            .and_then(|mut table| table.remove("v"))
+            .unwrap_or_else(|| Value::String(text.to_owned()));
+        self.set(key, value, origin)
+    }
+
+    /// Lays the environment over what there is.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        let number = |name: &'static str, text: &str| {
+            text.parse::<f64>().map(Value::Float).map_err(|_| ConfigError::Value {
+                origin: Origin::Environment(name),
+                message: format!("`{text}` is not a number"),
+            })
+        };
+        if let Some(mode) = variable("TRADING_MODE") {
+            self.set("mode", Value::String(mode), Origin::Environment("TRADING_MODE"))?;
+        }
+        if let Some(text) = variable("PAPER_TRADE_MODE") {
+            let name = "PAPER_TRADE_MODE";
+            if parse_switch(name, &text)? {
+                if self.merged.get("mode").and_then(Value::as_str) == Some("live") {
+                    return Err(ConfigError::Value {
+                        origin: Origin::Environment(name),
+                        message: "is true, but the mode is live: unset one of them".to_owned(),
+                    });
+                }
+                self.set("mode", Value::String("paper".to_owned()), Origin::Environment(name))?;
+            }
+        }
+        for (name, key) in
+            [("MAX_POSITION_SIZE", "risk.max_position"), ("MAX_DAILY_LOSS", "risk.max_daily_loss")]
+        {
+            if let Some(text) = variable(name) {
+                self.set(key, number(name, &text)?, Origin::Environment(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layers together are not valid.
+    pub fn finish(self) -> Result<Loaded, ConfigError> {
+        let config = self
+            .merged
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::Contradiction(error.message().to_owned()))?;
+        Ok(Loaded { config, merged: self.merged, origins: self.origins })
+    }
+}
+
+/// Reads a switch from the environment.
+pub(super) fn parse_switch(name: &'static str, text: &str) -> Result<bool, ConfigError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" | "" => Ok(false),
+        _ => Err(ConfigError::Value {
+            origin: Origin::Environment(name),
+            message: format!("`{text}` is neither true nor false"),
+        }),
+    }
+}
+
+impl Loaded {
+    /// Every value in force, its key, and where it came from.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(String, String, Origin)> {
+        let mut rows = Vec::new();
+        flatten("", &Value::Table(self.merged.clone()), &mut rows);
+        rows.into_iter()
+            .map(|(key, value)| {
+                let origin = self.origin(&key);
+                (key, value, origin)
+            })
+            .collect()
+    }
+
+    /// Where the key a message speaks of came from, appended to the message.
+    #[must_use]
+    pub fn locate(&self, message: &str) -> String {
+        let named = self
+            .origins
+            .iter()
+            .filter(|(key, _)| message.contains(key.as_str()))
+            .max_by_key(|(key, _)| key.len());
+        named.map_or_else(
+            || message.to_owned(),
+            |(key, origin)| format!("{message} ({key} is set by {origin})"),
+        )
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        let mut key = key;
+        loop {
+            if let Some(origin) = self.origins.get(key) {
+                return origin.clone();
+            }
+            match key.rfind(['.', '[']) {
+                Some(cut) => key = &key[..cut],
+                None => return Origin::Default,
+            }
+        }
+    }
+}
+
+fn overlay(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => overlay(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+fn key_lines(prefix: &str, table: &DeTable<'_>, text: &str, lines: &mut Vec<(String, usize)>) {
+    for (key, value) in table {
+        let path =
+            if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        let line = text[..key.span().start.min(text.len())].matches('\n').count() + 1;
+        match value.get_ref() {
+            DeValue::Table(inner) => key_lines(&path, inner, text, lines),
+            DeValue::Array(items) => {
+                lines.push((path.clone(), line));
+                for (index, item) in items.iter().enumerate() {
+                    if let DeValue::Table(inner) = item.get_ref() {
+                        key_lines(&format!("{path}[{index}]"), inner, text, lines);
+                    }
+                }
+            }
+            _ => lines.push((path, line)),
+        }
+    }
+}
+
+fn flatten(prefix: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&path, value, rows);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_table) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(&format!("{prefix}[{index}]"), item, rows);
+            }
+        }
+        value => rows.push((prefix.to_owned(), value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> Result<Loaded, ConfigError> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("pawl.toml");
+        std::fs::write(&path, text).expect("write");
+        let mut layers = Layers::defaults();
+        layers.file(&path)?;
+        layers.finish()
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_key_by_key_and_lines_are_known() {
+        let loaded = with_file("[risk]\n\nmax_position = 2\n").expect("valid");
+        assert_eq!(loaded.config.risk.max_position.to_string(), "2");
+        assert_eq!(loaded.config.risk.max_order, Config::default().risk.max_order);
+        let rows = loaded.rows();
+        let origin = &rows.iter().find(|(key, ..)| key == "risk.max_position").expect("row").2;
+        assert!(matches!(origin, Origin::File(_, 3)), "{origin}");
+        assert!(loaded.locate("risk.max_position = 2 is odd").contains(":3)"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_units_name_key_and_line() {
+        let unknown = with_file("[risk]\nmax_positon = 2\n").expect_err("unknown key").to_string();
+        assert!(unknown.contains("max_positon") && unknown.contains("line 2"), "{unknown}");
+        let unit =
+            with_file("[risk]\nmax_position = 1\nmax_quote_age = 5\n").expect_err("no unit").to_string();
+        assert!(unit.contains("line 3"), "{unit}");
+        let unit = with_file("[risk]\nmax_quote_age = \"5 parsecs\"\n").expect_err("wrong unit").to_string();
+        assert!(unit.contains("line 2") && unit.contains("duration"), "{unit}");
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file_and_a_flag_overrides_both() {
+        let mut layers = Layers::defaults();
+        let variables = |name: &str| (name == "MAX_POSITION_SIZE").then(|| "3.5".to_owned());
+        layers.environment(variables).expect("valid");
+        assert_eq!(layers.merged["risk"]["max_position"], Value::Float(3.5));
+        layers.set_text("risk.max_position=4").expect("valid");
+        let loaded = layers.finish().expect("valid");
+        assert_eq!(loaded.config.risk.max_position.to_string(), "4");
+    }
+
+    #[test]
+    fn nonsense_from_environment_and_flags_is_refused_by_name() {
+        let bad = |name: &'static str, value: &'static str| {
+            Layers::defaults()
+                .environment(|it| (it == name).then(|| value.to_owned()))
+                .expect_err("refused")
+                .to_string()
+        };
+        assert!(bad("MAX_DAILY_LOSS", "lots").contains("MAX_DAILY_LOSS"));
+        assert!(bad("TRADING_MODE", "yolo").contains("TRADING_MODE"));
+        assert!(bad("PAPER_TRADE_MODE", "maybe").contains("PAPER_TRADE_MODE"));
+        for assignment in ["risk.max_position", "risk.nothing=1", "nothing.at_all=1", "risk.max_quote_age=5"]
+        {
+            assert!(Layers::defaults().set_text(assignment).is_err(), "{assignment}");
+        }
+    }
+}

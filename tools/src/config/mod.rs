@@ -1,0 +1,15 @@
+//! Configuration: one TOML file, under flags and environment, over defaults; every value knows where it came from.
+//!
+//! ```text
+//! defaults < pawl.toml < environment < flags      merged key by key; the last one wins
+//! ```
+
+mod file;
+mod instrument;
+mod layer;
+mod live;
+
+pub use file::{Config, CoreChoice, Mode};
+pub use instrument::resolve_instruments;
+pub use layer::{Layers, Loaded, Origin};
+pub use live::check_live;

@@ -1,0 +1,38 @@
+//! What this build is and what it runs on.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pawl_journal::record::Time;
+
+/// Version and profile of this build.
+pub fn build() -> String {
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("pawl {} ({profile}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
+}
+
+/// Processor, kernel and cores.
+pub fn describe() -> String {
+    let uname = rustix::system::uname();
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!(
+        "{model}, {cores} cores, {} {}",
+        uname.sysname().to_string_lossy(),
+        uname.release().to_string_lossy()
+    )
+}
+
+/// The wall-clock time.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// XXH3 of some bytes, as the journal's records hold hashes.
+pub fn hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}

@@ -1,0 +1,66 @@
+//! The `pawl` command: run, replay, tail, verify and operate a Pawl engine.
+//!
+//! Exit codes: 0 yes, 1 no (a finding), 2 could not answer (usage, missing file), 3 stopped by a limit or a failure of
+//! the environment. Results go to stdout, diagnostics to stderr, progress only to a terminal.
+#![forbid(unsafe_code)]
+
+mod command;
+mod config;
+mod exit;
+mod machine;
+mod output;
+mod session;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+
+/// A headless, event-sourced trading engine: every tick, decision and fill in one journal.
+#[derive(Parser)]
+#[command(
+    name = "pawl",
+    version,
+    propagate_version = true,
+    after_help = "Begin with `pawl demo`.\n\nExit codes: 0 yes, 1 no (a finding), 2 could not answer, \
+                  3 stopped by a limit or a failure of the environment."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(command::demo::Demo),
+    Run(command::run::Run),
+    Replay(command::replay::Replay),
+    Tail(command::tail::Tail),
+    Verify(command::verify::Verify),
+    State(command::state::State),
+    Chain(command::chain::Chain),
+    Ctl(command::ctl::Ctl),
+    Doctor(command::doctor::Doctor),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(it) => it.run(),
+        Command::Run(it) => it.run(),
+        Command::Replay(it) => it.run(),
+        Command::Tail(it) => it.run(),
+        Command::Verify(it) => it.run(),
+        Command::State(it) => it.run(),
+        Command::Chain(it) => it.run(),
+        Command::Ctl(it) => it.run(),
+        Command::Doctor(it) => it.run(),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        let exit = Exit::of(&error);
+        if exit != Exit::Quiet {
+            eprintln!("pawl: {}", exit::message(&error));
+        }
+        exit
+    });
+    exit.into()
+}

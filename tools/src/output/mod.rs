@@ -1,0 +1,29 @@
+//! What a person or a program reads: tables, progress, records as text, JSON and CSV.
+
+/// Writes a line to stdout, or returns the error: a reader that goes away, as `head` does, is no reason to panic.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($argument)*).map_err($crate::exit::OutputError)?
+    }};
+}
+
+/// As `say!`, without ending the line.
+macro_rules! put {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        write!(std::io::stdout(), $($argument)*).map_err($crate::exit::OutputError)?
+    }};
+}
+
+pub(crate) use {put, say};
+
+mod progress;
+mod record;
+mod summary;
+mod table;
+
+pub use progress::Bar;
+pub use record::{Names, csv_header, csv_row, step_json, step_text, time_text};
+pub use summary::{summary_text, thousands};
+pub use table::Table;

@@ -1,0 +1,201 @@
+//! A session: from a configuration to a run, driven with progress, signals and the control socket.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use pawl_adapters::control::Server;
+use pawl_adapters::venue::Paper;
+use pawl_engine::inference::{BuiltinModel, Models};
+use pawl_engine::instrument::Instrument;
+use pawl_engine::pipeline::Pipeline;
+use pawl_engine::port::Feed;
+use pawl_engine::quantity::Span;
+use pawl_engine::runtime::{Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores};
+use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
+use pawl_journal::log::JournalOptions;
+use pawl_journal::record::InstrumentId;
+
+use crate::config::{Config, check_live};
+use crate::machine;
+use crate::output::{Bar, time_text};
+
+/// Commands that may wait for the engine at once.
+const COMMANDS_MAX: usize = 64;
+
+/// Everything a run is made of.
+pub struct Session {
+    config: Config,
+    settings: Settings,
+    models: PathBuf,
+    feeds: Vec<NamedFeed>,
+}
+
+/// A feed, its instrument, and where it comes from.
+pub struct NamedFeed {
+    /// The feed.
+    pub feed: Box<dyn Feed>,
+    /// The instrument it quotes.
+    pub instrument: InstrumentId,
+    /// The file or the generator.
+    pub origin: String,
+    /// How far its clock is ahead of UTC.
+    pub utc_offset: Span,
+}
+
+impl Session {
+    /// A session over these feeds; models of the configuration are found from the folder `models`.
+    pub fn new(config: Config, instruments: Vec<Instrument>, models: PathBuf, feeds: Vec<NamedFeed>) -> Self {
+        let settings = Settings {
+            account: config.account.clone(),
+            instruments,
+            ingress: config.ingress.clone(),
+            features: config.features.clone(),
+            agents: config.agent.clone(),
+            signal: config.signal.clone(),
+            risk: config.risk.clone(),
+            order: config.order.clone(),
+        };
+        Self { config, settings, models, feeds }
+    }
+
+    /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
+    pub fn run(self, journal: &Path) -> anyhow::Result<Outcome> {
+        let paper = &self.config.venue.paper;
+        let venue = Paper::new(paper, &self.settings.instruments)?;
+        if paper.latency.0 + paper.latency_jitter.0 >= self.config.order.reply_timeout.0 {
+            bail!(
+                "order.reply_timeout = {} must be longer than venue.paper.latency = {} with its jitter: every order would \
+                 count as unknown before it is answered",
+                self.config.order.reply_timeout,
+                paper.latency
+            );
+        }
+        check_live(self.config.mode, false, |name| std::env::var(name).ok())?;
+        let pipeline = Pipeline::new(&self.settings, &models_in(&self.models))?;
+        let texts = self.texts(&pipeline)?;
+        let stop = stop_on_signals()?;
+        let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
+        let progress = Arc::new(Progress::default());
+        let options = self.options();
+        let sources = Sources {
+            feeds: self.feeds.into_iter().map(|it| (it.feed, it.instrument)).collect(),
+            venue: Box::new(venue),
+            commands: receiver,
+            stop,
+        };
+        let watched = Arc::clone(&progress);
+        let done = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&done);
+        let watcher =
+            std::thread::Builder::new().name("pawl-progress".into()).spawn(move || watch(&watched, &seen))?;
+        let settings = self.settings;
+        let outcome = (|| {
+            let run = Run::open(journal, &settings, pipeline, &texts, options, sources, &progress)?;
+            let _server = Server::start(journal, commands, Arc::clone(&progress))
+                .with_context(|| format!("cannot listen for `pawl ctl` in {}", journal.display()))?;
+            anyhow::Ok(run.drive()?)
+        })();
+        done.store(true, Ordering::Release);
+        watcher.thread().unpark();
+        // The watcher only draws; how it ended does not matter.
+        let _ = watcher.join();
+        outcome
+    }
+
+    fn options(&self) -> RunOptions {
+        let runtime = &self.config.runtime;
+        RunOptions {
+            threading: self.config.threading,
+            cores: runtime.cores.cores(self.config.threading, &available_cores()),
+            ring_slots: runtime.ring_slots,
+            speed: (runtime.speed > 0.0).then_some(runtime.speed),
+            stamps: runtime.stamps,
+            journal: JournalOptions { segment_bytes: self.config.journal.segment_bytes },
+        }
+    }
+
+    fn texts(&self, pipeline: &Pipeline) -> anyhow::Result<RunTexts> {
+        let feed = |it: &NamedFeed| RecordedFeed {
+            symbol: self.settings.instruments[usize::from(it.instrument.0)].symbol.clone(),
+            utc_offset: it.utc_offset,
+        };
+        let mut models = BTreeMap::new();
+        let mut classes = Vec::new();
+        for model in pipeline.inference.models() {
+            let builtin = model.directory.starts_with("builtin:");
+            let place = if builtin {
+                model.directory.clone()
+            } else {
+                std::path::absolute(&model.directory)?.display().to_string()
+            };
+            models.insert(format!("sha256:{}", model.sha256), place);
+            classes.push(format!("{}: {}", model.agent, serde_json::to_string(&model.classes)?));
+        }
+        let settings = serde_json::to_string(&RecordedSettings {
+            engine: pipeline.inference.recorded_settings(&self.settings),
+            venue: serde_json::json!({ "paper": self.config.venue.paper }),
+            feeds: self.feeds.iter().map(feed).collect(),
+            classes,
+        })?;
+        let environment = serde_json::to_string(&RecordedEnvironment {
+            build: machine::build(),
+            machine: machine::describe(),
+            threading: format!("{:?}", self.config.threading).to_lowercase(),
+            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            started: time_text(machine::now()),
+            feeds: self.feeds.iter().map(|it| it.origin.clone()).collect(),
+            models,
+        })?;
+        Ok(RunTexts {
+            settings_hash: machine::hash(settings.as_bytes()),
+            build_hash: machine::hash(machine::build().as_bytes()),
+            settings,
+            environment,
+        })
+    }
+}
+
+/// The models of a folder, and those that are compiled in.
+pub fn models_in(folder: &Path) -> Models {
+    macro_rules! builtin {
+        ($name:literal) => {
+            BuiltinModel {
+                name: $name,
+                model: include_bytes!(concat!("../models/", $name, "/model.onnx")),
+                manifest: include_bytes!(concat!("../models/", $name, "/manifest.json")),
+            }
+        };
+    }
+    Models::new(folder).with_builtin(&[builtin!("fast"), builtin!("precise")])
+}
+
+/// A flag that SIGINT, SIGTERM and SIGHUP set; a second one quits at once and leaves a recoverable journal.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// Draws progress until `done`; nothing unless stderr is a terminal.
+fn watch(progress: &Progress, done: &AtomicBool) {
+    const UNITS: u64 = 10_000;
+    let bar = Bar::new("running", UNITS);
+    while !done.load(Ordering::Acquire) {
+        let status = progress.status();
+        let message = if status.sequence.0 == 0 && status.restored > 0 {
+            format!("restoring, step {}", status.restored)
+        } else {
+            format!("{} ticks, {}", status.ticks, &time_text(status.time)[..19])
+        };
+        bar.set_with((status.share * UNITS as f64) as u64, message);
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
