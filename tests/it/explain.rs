@@ -1,0 +1,148 @@
+//! Explaining: where a replay diverges, what an order came of, how the engine stood.
+
+use std::path::Path;
+
+use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
+use pawl_journal::record::{OrderRequest, PositionChanged, Step, Verdict};
+
+use crate::support::{btcusd, pawl, run, scratch, text, verified};
+
+fn journal_of(directory: &Path) -> std::path::PathBuf {
+    let journal = directory.join("journal");
+    run(&journal, &["--feed", &btcusd(), "--symbol", "BTCUSD"]).expect(0);
+    journal
+}
+
+/// Copies a journal and changes the verdict in the first step that approved one; returns that step's number.
+fn with_another_verdict(from: &Path, to: &Path) -> u64 {
+    let mut reader = Reader::open(from).expect("a journal");
+    let mut appender = Appender::create_or_open(to, &JournalOptions::default()).expect("a new journal");
+    let mut changed = 0;
+    let mut step = Step::new();
+    while let Some(frame) = reader.next().expect("readable") {
+        let recorded = frame.step();
+        step.begin(recorded.sequence(), recorded.time());
+        if recorded.has_orders() {
+            step.mark_orders();
+        }
+        for record in recorded.records() {
+            match record.get::<Verdict>() {
+                Some(verdict) if changed == 0 => {
+                    changed = recorded.sequence().0;
+                    step.push(&Verdict {
+                        wanted_lots: verdict.wanted_lots + verdict.wanted_lots,
+                        ..*verdict
+                    });
+                }
+                _ => step.push_record(&record),
+            }
+        }
+        appender.append(&step).expect("appended");
+    }
+    appender.seal(SealReason::Ended).expect("sealed");
+    changed
+}
+
+#[test]
+fn a_replay_names_the_first_step_stage_record_and_field_that_differ() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let other = scratch.path().join("other");
+    let step = with_another_verdict(&journal, &other);
+    assert!(step > 1);
+    pawl(&["verify", text(&other)]).expect(0);
+    let found = pawl(&["replay", text(&other), "--json"]).expect(1).json();
+    let divergence = &found["divergence"];
+    assert_eq!(divergence["sequence"], step, "{found}");
+    for (key, value) in [("stage", "risk"), ("kind", "verdict"), ("field", "wanted_lots")] {
+        assert_eq!(divergence[key], value, "{found}");
+    }
+    assert_ne!(divergence["recorded"], divergence["computed"]);
+    let until = (step - 1).to_string();
+    pawl(&["replay", text(&other), "--until", &until]).expect(0);
+    // An engine does not trade on a past that it cannot reproduce.
+    let refused = run(&other, &["--feed", &btcusd(), "--symbol", "BTCUSD"]).expect(2);
+    refused.says(&[&step.to_string(), "wanted_lots"]);
+}
+
+#[test]
+fn a_chain_leads_from_the_tick_to_the_last_report_by_step_and_by_order() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let mut reader = Reader::open(&journal).expect("a journal");
+    let (mut step, mut order) = (0, 0);
+    while let Some(frame) = reader.next().expect("readable") {
+        if let Some(request) = frame.step().get::<OrderRequest>() {
+            (step, order) = (frame.step().sequence().0, request.client_order_id.0);
+            break;
+        }
+    }
+    assert!(order > 0, "the hours have an order");
+    let by_order = pawl(&["chain", text(&journal), &order.to_string(), "--json"]).expect(0).json();
+    let by_step = pawl(&["chain", text(&journal), &step.to_string(), "--json"]).expect(0).json();
+    assert_eq!(by_order, by_step);
+    let report = by_order["steps"][1]["sequence"].to_string();
+    let by_report = pawl(&["chain", text(&journal), &report, "--json"]).expect(0).json();
+    assert_eq!(by_order, by_report, "a report leads to the decision");
+    pawl(&["chain", text(&journal), &(order + 1).to_string(), "--order"]).expect(2).says(&["no order"]);
+    assert_eq!((&by_order["order"], &by_order["final"]), (&order.into(), &true.into()));
+    let kinds: Vec<&str> = by_order["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .flat_map(|step| step["records"].as_array().expect("records"))
+        .map(|record| record["kind"].as_str().expect("a kind"))
+        .collect();
+    for kind in [
+        "tick",
+        "features",
+        "prediction",
+        "signal",
+        "verdict",
+        "order_request",
+        "execution_report",
+        "position_changed",
+    ] {
+        assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
+    }
+    let words = pawl(&["chain", text(&journal), &order.to_string()]).expect(0).stdout;
+    assert!(words.contains("time spent") && words.contains("final: "), "{words}");
+}
+
+#[test]
+fn the_state_at_a_step_agrees_with_the_records_up_to_it() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let mut reader = Reader::open(&journal).expect("a journal");
+    let (mut at, mut net) = (0, 0.0);
+    while let Some(frame) = reader.next().expect("readable") {
+        if let Some(position) = frame.step().get::<PositionChanged>() {
+            (at, net) = (frame.step().sequence().0, position.net_lots.0 as f64 / 100.0);
+        }
+    }
+    let state = pawl(&["state", text(&journal), "--at", &at.to_string(), "--json"]).expect(0).json();
+    assert_eq!(
+        (&state["sequence"], &state["risk"]["positions"][0]["net"]),
+        (&at.into(), &net.into()),
+        "{state}"
+    );
+    let last = verified(&journal)["last"].clone();
+    assert_eq!(pawl(&["state", text(&journal), "--json"]).expect(0).json()["sequence"], last);
+}
+
+#[test]
+fn output_into_a_reader_that_goes_away_is_no_panic() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    for arguments in [vec!["tail", text(&journal)], vec!["state", text(&journal)]] {
+        let mut child = crate::support::command(crate::support::binary(), &arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("pawl runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0));
+    }
+}

@@ -1,0 +1,174 @@
+//! Stopping and dying: a drained journal, a recovered one, and every tick exactly once.
+
+use std::path::Path;
+use std::process::Child;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{EURUSD_TICKS, eurusd, pawl, run, scratch, start_day, text, verified};
+
+/// Starts a run of the real day at a pace that takes about ten seconds.
+fn start(journal: &Path, threading: &str) -> Child {
+    start_day(journal, threading, "8640")
+}
+
+/// Waits until the journal holds this many steps.
+fn wait_for(journal: &Path, steps: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        if let Ok(reader) = pawl_journal::log::Reader::open(journal)
+            && reader.last_sequence().is_ok_and(|last| last.0 >= steps)
+        {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the run did not reach step {steps}");
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("the child lives");
+}
+
+/// Timer pulses of a run of the day that nothing interrupts.
+fn uninterrupted_timers() -> serde_json::Value {
+    static TIMERS: OnceLock<serde_json::Value> = OnceLock::new();
+    TIMERS
+        .get_or_init(|| {
+            let scratch = scratch();
+            let journal = scratch.path().join("journal");
+            run(&journal, &["--feed", &eurusd(), "--symbol", "EURUSD"]).expect(0);
+            verified(&journal)["records"]["timer"].clone()
+        })
+        .clone()
+}
+
+fn finish(journal: &Path) {
+    run(journal, &["--feed", &eurusd(), "--symbol", "EURUSD"]).expect(0);
+    let verified = verified(journal);
+    assert_eq!(verified["records"]["tick"], EURUSD_TICKS, "{verified}");
+    assert_eq!(verified["records"]["run_started"], 2);
+    assert_eq!(verified["records"]["timer"], uninterrupted_timers(), "no pulse is lost or doubled");
+    pawl(&["replay", text(journal)]).expect(0);
+}
+
+#[test]
+fn an_interrupted_run_is_drained_and_sealed_and_the_next_one_goes_on() {
+    for threading in ["single", "fused"] {
+        let scratch = scratch();
+        let journal = scratch.path().join("journal");
+        let mut child = start(&journal, threading);
+        wait_for(&journal, 20_000);
+        signal(&child, Signal::INT);
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        assert_eq!(verified(&journal)["sealed"], true);
+        pawl(&["replay", text(&journal)]).expect(0);
+        finish(&journal);
+    }
+}
+
+#[test]
+fn a_killed_run_is_recovered_at_the_next_sequence() {
+    for (threading, steps) in [("single", 5_000), ("fused", 30_000)] {
+        let scratch = scratch();
+        let journal = scratch.path().join("journal");
+        let mut child = start(&journal, threading);
+        wait_for(&journal, steps);
+        signal(&child, Signal::KILL);
+        child.wait().expect("it ends");
+        pawl(&["verify", text(&journal)]).expect(0);
+        pawl(&["replay", text(&journal)]).expect(0);
+        finish(&journal);
+    }
+}
+
+#[test]
+fn a_resumed_journal_with_other_settings_is_refused_and_names_them() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    let feed = crate::support::btcusd();
+    let arguments = ["--feed", feed.as_str(), "--symbol", "BTCUSD"];
+    run(&journal, &arguments).expect(0);
+    run(&journal, &[&arguments[..], &["--set", "risk.max_order=0.5"]].concat())
+        .expect(2)
+        .says(&["max_order", "0.5"]);
+    assert_eq!(verified(&journal)["sealed"], true, "a refusal leaves the journal as it was");
+    // The same settings go on: nothing is left to read, and nothing is read twice.
+    run(&journal, &arguments).expect(0);
+    assert_eq!(verified(&journal)["records"]["tick"], 14_716);
+}
+
+#[test]
+fn a_journal_goes_on_only_with_the_feed_that_it_was_made_of() {
+    let scratch = scratch();
+    let rows: Vec<(String, String)> =
+        (10..50).map(|second| (format!("10:00:{second}.000"), format!("1.100{second}"))).collect();
+    let write = |name: &str, skip: usize| {
+        let kept = rows.iter().enumerate().filter(|(index, _)| *index != skip).map(|(_, row)| row);
+        let rows: Vec<(&str, &str, &str)> =
+            kept.map(|(time, bid)| (time.as_str(), bid.as_str(), "1.10100")).collect();
+        crate::support::ticks(scratch.path(), name, &rows)
+    };
+    let (file, other) = (write("ticks.csv", usize::MAX), write("other.csv", 3));
+    let journal = scratch.path().join("journal");
+    run(&journal, &["--feed", text(&file), "--symbol", "EURUSD"]).expect(0);
+    run(&journal, &["--feed", text(&other), "--symbol", "EURUSD"]).expect(2).says(&["other.csv"]);
+    run(&journal, &["--feed", text(&file), "--symbol", "EURUSD"]).expect(0);
+    assert_eq!(verified(&journal)["records"]["tick"], 40);
+}
+
+#[test]
+fn a_damaged_step_of_a_sealed_journal_is_refused_and_not_taken_for_a_torn_end() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    let feed = crate::support::btcusd();
+    let arguments = ["--feed", feed.as_str(), "--symbol", "BTCUSD"];
+    run(&journal, &arguments).expect(0);
+    let segment = journal.join("00000000000000000001.pawl");
+    let mut bytes = std::fs::read(&segment).expect("read");
+    bytes[1_000_000] ^= 1;
+    std::fs::write(&segment, &bytes).expect("write");
+    run(&journal, &arguments).expect(2).says(&["damaged", "00000000000000000001.pawl"]);
+    assert_eq!(std::fs::read(&segment).expect("read"), bytes, "nothing was cut off");
+}
+
+#[test]
+fn a_run_killed_with_orders_in_flight_ends_as_one_that_nothing_interrupts() {
+    let scratch = scratch();
+    let (whole, killed) = (scratch.path().join("whole"), scratch.path().join("killed"));
+    let feed = crate::support::btcusd();
+    let mut arguments = vec!["--feed", feed.as_str(), "--symbol", "BTCUSD"];
+    // A latency so long that some order is on its way most of the time.
+    for set in [
+        "venue.paper.latency=50s",
+        "order.reply_timeout=3m",
+        "order.valid_for=5m",
+        "risk.max_prediction_age=10m",
+    ] {
+        arguments.extend(["--set", set]);
+    }
+    let uninterrupted = run(&whole, &arguments).expect(0).json();
+    for steps in [6_000, 12_000, 18_000] {
+        let mut slow =
+            vec!["run", "--journal", text(&killed), "--set", "runtime.cores=none", "--speed", "1200"];
+        slow.extend(&arguments);
+        let mut child = crate::support::command(crate::support::binary(), &slow)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("pawl runs");
+        wait_for(&killed, steps);
+        signal(&child, Signal::KILL);
+        child.wait().expect("it ends");
+    }
+    let resumed = run(&killed, &arguments).expect(0).json();
+    assert_eq!(resumed["account"], uninterrupted["account"]);
+    let (a, b) = (verified(&whole)["records"].clone(), verified(&killed)["records"].clone());
+    for kind in ["tick", "timer", "features", "verdict", "order_request", "execution_report", "order_changed"]
+    {
+        assert_eq!(a[kind], b[kind], "{kind}");
+    }
+    pawl(&["replay", text(&killed)]).expect(0);
+}
