@@ -1,0 +1,51 @@
+//! The tasks of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask fetch`.
+#![forbid(unsafe_code)]
+
+mod runtime;
+mod tasks;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  test [ARGS]   the whole test suite; ARGS go to `cargo test --workspace`
+                (`cargo xtask test NAME` runs the tests whose names contain NAME, `-- --nocapture` shows their output)
+  ci            what a change must pass: format, clippy, docs, then test
+  fetch         gets ONNX Runtime, which the tests need, and prints where it is
+  help          this text
+
+ONNX Runtime is a shared library that comes inside the Python package `onnxruntime`. It is put into
+target/onnxruntime with pip when it is not there yet. To use another one, set ORT_DYLIB_PATH to its path.
+The tests are given ORT_DYLIB_PATH (that library) and PAWL_RELEASE_BIN (the `pawl` command, built in release mode).
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    if rest.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--help") {
+        return help();
+    }
+    let result = match (task.as_str(), rest.as_slice()) {
+        ("test", arguments) => tasks::test(arguments),
+        ("ci", []) => tasks::ci(),
+        ("fetch", []) => tasks::fetch(),
+        ("help" | "--help" | "-h", _) => return help(),
+        ("", _) => Err(anyhow::anyhow!("which task? `cargo xtask help` lists them")),
+        ("ci" | "fetch", _) => Err(anyhow::anyhow!("`{task}` takes no arguments")),
+        _ => Err(anyhow::anyhow!("there is no task `{task}`; `cargo xtask help` lists them")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> ExitCode {
+    print!("{HELP}");
+    ExitCode::SUCCESS
+}

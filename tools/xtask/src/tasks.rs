@@ -1,0 +1,66 @@
+//! The tasks themselves: each prints the commands it runs and stops at the first that fails.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::runtime::{LIBRARY_VARIABLE, library};
+
+/// Environment variable that names the `pawl` command built in release mode.
+const RELEASE_VARIABLE: &str = "PAWL_RELEASE_BIN";
+
+/// The whole test suite.
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    let library = library(&target())?;
+    run(cargo().args(["build", "--release", "--package", "pawl", "--bin", "pawl"]))?;
+    let binary = target().join("release").join(format!("pawl{}", std::env::consts::EXE_SUFFIX));
+    let mut command = cargo();
+    command.args(["test", "--workspace"]).args(arguments);
+    run(command.env(LIBRARY_VARIABLE, library).env(RELEASE_VARIABLE, binary))
+}
+
+/// What a change must pass.
+pub(crate) fn ci() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    test(&[])
+}
+
+/// Gets ONNX Runtime and prints where it is.
+pub(crate) fn fetch() -> Result<()> {
+    println!("{}", library(&target())?.display());
+    Ok(())
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={:?} ", name.to_string_lossy(), value?)));
+    let words = command.get_args().map(|word| format!(" {}", word.to_string_lossy()));
+    let line = format!("{}cargo{}", variables.collect::<String>(), words.collect::<String>());
+    eprintln!("xtask: {line}");
+    let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("this package lies in tools/xtask").to_path_buf()
+}
+
+/// The target folder, as cargo takes it: relative to where it runs, which is the root.
+fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
