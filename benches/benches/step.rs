@@ -20,7 +20,7 @@ use pawl_engine::risk::RiskSettings;
 use pawl_engine::runtime::{IngressSettings, Latency};
 use pawl_engine::settings::{AccountSettings, Settings};
 use pawl_journal::log::{Appender, JournalOptions, SealReason, verify};
-use pawl_journal::record::{InstrumentId, Kind, OrderRequest, Sequence, Step, Tick, Time};
+use pawl_journal::record::{FeedId, InstrumentId, Kind, OrderRequest, Sequence, Step, TickMarks, Time};
 
 /// What a run came to.
 struct Measured {
@@ -133,7 +133,7 @@ fn measure(name: &'static str, ticks: &[FeedTick], columns: &[String], journaled
         while let Some((due, report)) = venue.poll(tick.time) {
             process(&Input::Report(report), due, &mut venue);
         }
-        process(&Input::Tick(journal_tick(tick)), tick.time, &mut venue);
+        process(&Input::Tick(tick.record(FeedId(0), TickMarks::NONE)), tick.time, &mut venue);
     }
     let seconds = began.elapsed().as_secs_f64();
     journal.seal(SealReason::Ended).expect("sealed");
@@ -151,20 +151,6 @@ fn measure(name: &'static str, ticks: &[FeedTick], columns: &[String], journaled
     }
     assert!(orders > 0, "the averages cross");
     Measured { name, latency, steps: sequence.0, orders, seconds }
-}
-
-fn journal_tick(tick: &FeedTick) -> Tick {
-    Tick {
-        source_time: tick.time,
-        source_sequence: tick.source_sequence,
-        bid: tick.bid,
-        ask: tick.ask,
-        last: tick.last,
-        volume: tick.volume,
-        instrument: tick.instrument,
-        flags: tick.flags,
-        ..Tick::default()
-    }
 }
 
 fn row(it: &Measured) {

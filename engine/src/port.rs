@@ -1,7 +1,7 @@
 //! Ports: what the runtime asks of the outside. Adapters implement them.
 
 use pawl_journal::record::{
-    ExecutionReport, InstrumentId, Lots, OrderRequest, Points, Tick, TickFlags, Time,
+    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, Tick, TickFlags, TickMarks, Time,
 };
 
 /// Where ticks come from: a file, a simulator, a terminal.
@@ -46,6 +46,41 @@ pub struct FeedTick {
     pub instrument: InstrumentId,
     /// What changed.
     pub flags: TickFlags,
+}
+
+impl FeedTick {
+    /// The record that ingress publishes of it.
+    #[inline]
+    #[must_use]
+    pub const fn record(&self, feed: FeedId, marks: TickMarks) -> Tick {
+        Tick {
+            source_time: self.time,
+            source_sequence: self.source_sequence,
+            bid: self.bid,
+            ask: self.ask,
+            last: self.last,
+            volume: self.volume,
+            instrument: self.instrument,
+            feed,
+            flags: self.flags,
+            marks,
+        }
+    }
+
+    /// The tick that a record was made of.
+    #[must_use]
+    pub const fn of_record(tick: &Tick) -> Self {
+        Self {
+            time: tick.source_time,
+            source_sequence: tick.source_sequence,
+            bid: tick.bid,
+            ask: tick.ask,
+            last: tick.last,
+            volume: tick.volume,
+            instrument: tick.instrument,
+            flags: tick.flags,
+        }
+    }
 }
 
 /// Why a feed cannot be read any further. The message names file, line and the way out.

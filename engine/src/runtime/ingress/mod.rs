@@ -13,7 +13,7 @@
 mod screen;
 
 use pawl_journal::record::{
-    FeedId, InstrumentId, LinkChanged, LinkKind, LinkState, RunEnded, StepRef, Tick, TickMarks, Time, Timer,
+    FeedId, InstrumentId, LinkChanged, LinkKind, LinkState, RunEnded, StepRef, Tick, Time, Timer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -320,7 +320,7 @@ impl Ingress {
         self.refill(index);
         let marks = self.screen.admit(&head, gap)?;
         let time = self.advance(head.time);
-        Some((time, Input::Tick(tick(&head, FeedId(index as u16), marks))))
+        Some((time, Input::Tick(head.record(FeedId(index as u16), marks))))
     }
 
     fn refill(&mut self, index: usize) {
@@ -372,21 +372,6 @@ impl Ingress {
             _ => head.time,
         };
         Some(due.max(self.now))
-    }
-}
-
-fn tick(head: &FeedTick, feed: FeedId, marks: TickMarks) -> Tick {
-    Tick {
-        source_time: head.time,
-        source_sequence: head.source_sequence,
-        bid: head.bid,
-        ask: head.ask,
-        last: head.last,
-        volume: head.volume,
-        instrument: head.instrument,
-        feed,
-        flags: head.flags,
-        marks,
     }
 }
 

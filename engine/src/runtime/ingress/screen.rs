@@ -62,16 +62,7 @@ impl Screen {
 
     /// Takes a journaled tick into account after a restart.
     pub(crate) fn restore(&mut self, tick: &Tick) {
-        self.remember(&FeedTick {
-            time: tick.source_time,
-            source_sequence: tick.source_sequence,
-            bid: tick.bid,
-            ask: tick.ask,
-            last: tick.last,
-            volume: tick.volume,
-            instrument: tick.instrument,
-            flags: tick.flags,
-        });
+        self.remember(&FeedTick::of_record(tick));
     }
 
     /// What was counted since the screen was made.
