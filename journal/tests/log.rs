@@ -14,5 +14,11 @@ mod crash;
 #[path = "log/damage.rs"]
 mod damage;
 
+#[path = "log/durable.rs"]
+mod durable;
+
+#[path = "log/follow.rs"]
+mod follow;
+
 #[path = "log/refuse.rs"]
 mod refuse;

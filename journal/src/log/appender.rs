@@ -2,27 +2,42 @@
 //!
 //! ```text
 //!  create_or_open: lock > recover what is there > new segment, next epoch      (never into an old segment)
-//!  append:         room? > checksum > copy > one store                         (no allocation, no lock)
-//!  roll:           next segment is there > seal says so > go on in it
+//!  append:         asked for something? > room? > checksum > copy > one store  (no system call, lock, allocation)
+//!  roll:           take a spare > its header > seal says so > go on in it      (no system call)
 //! ```
 //!
 //! Invariants: sequences go up by one and times do not go back, across segments and epochs; whatever is committed
 //! when this process dies is there for the next one.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use crate::record::{Sequence, Step, Time};
 
-use super::control::{CONTROL_BYTES, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Standing};
-use super::directory::Directory;
+use super::background::Background;
+use super::control::{
+    CONTROL_BYTES, DIGEST_BYTES, PAD_BYTES_MAX, SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_RECOVERED,
+    SEALED_ROLLED, Sync,
+};
+use super::directory::{Directory, index_name, segment_name, spare_name};
 use super::error::JournalError;
+use super::flusher::{Flusher, Rolled, put_index};
 use super::header::Fields;
-use super::lock::WriterLock;
-use super::options::JournalOptions;
+use super::options::{Durability, JournalOptions};
+use super::planted::{Bug, planted};
+use super::pruned;
 use super::recovery::{self, Turn};
+use super::segment::Segment;
+use super::storage::{Disk, Storage};
+use super::supplier::{Position, Spare, Stock, Supplier};
+use super::walk::Walk;
+use super::watermark::{ASKED_DIGEST, ASKED_END, ASKED_PAD, ASKED_SYNC, DurablePlace, Supply, Watermarks};
 use super::writer::SegmentWriter;
+
+/// How long the writer waits for a segment between two looks at why there is none.
+const WAIT: Duration = Duration::from_millis(1);
 
 /// Why a writer ends its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +57,9 @@ pub struct Recovered {
     pub last_time: Time,
     /// Bytes behind the last whole frame that were moved to `quarantine/`; 0 if there were none.
     pub quarantined_bytes: u64,
+    /// The highest step that is whole in what was moved: what lies between it and `last_sequence` is lost, as only
+    /// the death of a machine can do. 0 if there is none.
+    pub lost_until: Sequence,
     /// Whether the writer before had sealed the journal itself (or there was none).
     pub was_clean: bool,
 }
@@ -49,66 +67,101 @@ pub struct Recovered {
 /// The one writer of a journal, until dropped. Dropped without [`Self::seal`] it leaves what a crash leaves, which
 /// the next start recovers whole.
 #[derive(Debug)]
-pub struct Appender {
-    writer: SegmentWriter,
-    directory: Directory,
+pub struct Appender<S: Storage = Disk> {
+    writer: SegmentWriter<S>,
+    background: Background<S>,
+    stock: Stock<S>,
+    rolled: Sender<Rolled<S>>,
+    position: Arc<Position>,
+    watermarks: Watermarks,
+    directory: Directory<S>,
     options: JournalOptions,
-    next: u64,
-    time: i64,
     finished_bytes: u64,
+    told: u64,
     sealed: bool,
     recovered: Recovered,
-    _lock: WriterLock,
+    _lock: S::Lock,
 }
 
 impl Appender {
     /// Opens the journal in `dir` for writing; creates directory and journal if there is none.
     ///
     /// What a crash left behind is sealed first, what follows the last whole frame moved to quarantine. Writing goes
-    /// on in a new segment. Interrupted anywhere, the next call does the rest.
+    /// on in a new segment. Interrupted anywhere, the next call does the rest. Two threads of the appender's own make
+    /// the next segments and sync what is written.
     ///
     /// # Errors
     /// Every [`JournalError`] but [`JournalError::NoJournal`]; nothing is changed in a directory that is refused.
     pub fn create_or_open(dir: &Path, options: &JournalOptions) -> Result<Self, JournalError> {
+        Self::open_in(Disk::new(dir), options, Background::start)
+    }
+}
+
+impl<S: Storage> Appender<S> {
+    /// Opens the journal in a storage; `start` says who does the background work.
+    pub(super) fn open_in(
+        storage: S,
+        options: &JournalOptions,
+        start: impl FnOnce(Supplier<S>, Flusher<S>, Durability, &Watermarks) -> std::io::Result<Background<S>>,
+    ) -> Result<Self, JournalError> {
         options.check()?;
-        let directory = Directory::new(dir);
-        directory.create()?;
-        directory.check_file_system()?;
+        storage.prepare()?;
+        let directory = Directory::new(storage);
         let listing = directory.list()?;
         if let (true, Some(holds)) = (listing.segments.is_empty(), listing.foreign) {
-            return Err(JournalError::NotAJournal { dir: dir.to_path_buf(), holds });
+            return Err(JournalError::NotAJournal { dir: directory.storage.dir().to_path_buf(), holds });
         }
-        let lock = WriterLock::take(&directory)?;
-        let listing = directory.list()?;
-        for spare in &listing.spares {
-            std::fs::remove_file(spare).map_err(|error| JournalError::io("write", spare, error))?;
-        }
-        let turn = if listing.segments.is_empty() {
-            Turn::first(random()?)
+        let lock = directory.storage.lock()?;
+        let mut turn = if listing.segments.is_empty() {
+            recovery::recover(&directory)?
         } else {
-            recovery::recover(&directory, &listing.segments)?
+            pruned::steady(&directory, || recovery::recover(&directory))?
         };
         let fields = Fields {
             index: turn.index,
-            first_sequence: turn.standing.next,
-            base_time: turn.standing.time,
+            first_sequence: turn.place.next,
+            base_time: turn.place.time,
             epoch: turn.epoch,
             predecessor_first_sequence: turn.predecessor_first_sequence,
             predecessor_used_bytes: turn.predecessor_used_bytes,
-            ..Fields::new(turn.journal_id, u64::from_le_bytes(random()?), options.segment_bytes)
+            durable_sequence: turn.place.next - 1,
+            ..Fields::new(turn.journal_id, 0, options.segment_bytes)
         };
-        let writer = SegmentWriter::create(&directory, fields, |writer| {
-            writer.put(&turn.standing.epoch(turn.epoch, turn.quarantined_bytes, turn.predecessor_reason))
-        })?;
+        let position = Arc::new(Position::default());
+        let crashed = if planted(Bug::AppendedIntoCrashed) { crashed(&directory, &mut turn)? } else { None };
+        let writer = match crashed {
+            Some(writer) => writer,
+            None => begin_turn(&directory, fields, &turn, &position)?,
+        };
+        let watermarks = Watermarks::new(turn.place.next - 1);
+        let (rolled, receiver) = channel();
+        let region = writer.region().clone();
+        let current = (writer.fields.index, region.clone());
+        let (supplier, stock) = Supplier::new(
+            directory.clone(),
+            options.segment_bytes,
+            current,
+            Arc::clone(&position),
+            watermarks.clone(),
+        );
+        let recovered = turn.recovered();
+        let open = (writer.fields, region);
+        let flusher = Flusher::new(directory.clone(), watermarks.clone(), receiver, open, turn.predecessor);
+        let background = start(supplier, flusher, options.durability, &watermarks)
+            .map_err(|error| JournalError::io("start a thread for", directory.storage.dir(), error))?;
         Ok(Self {
             writer,
+            background,
+            stock,
+            rolled,
+            position,
+            watermarks,
             directory,
             options: *options,
-            next: turn.standing.next,
-            time: turn.standing.time,
             finished_bytes: 0,
+            told: recovered.last_sequence.0,
             sealed: false,
-            recovered: turn.recovered(),
+            recovered,
             _lock: lock,
         })
     }
@@ -122,101 +175,295 @@ impl Appender {
     /// Commits a step: when this returns, every reader of the journal sees it, and it survives this process.
     ///
     /// # Errors
-    /// Only when a new segment is due, or pages are: [`JournalError::DiskFull`], [`JournalError::Io`]. Then nothing
-    /// was written, and the journal can still be sealed.
+    /// [`JournalError::SyncFailed`] once a sync has failed; [`JournalError::DiskFull`] or [`JournalError::Io`] when
+    /// a new segment is due and cannot be made. Then nothing was written, and in the latter case the journal can
+    /// still be sealed.
     ///
     /// # Panics
     /// If the step is not the next one, its time goes back, or the journal was sealed: bugs of the caller.
     #[inline]
     pub fn append(&mut self, step: &Step) -> Result<(), JournalError> {
         let (sequence, time) = (step.sequence().0, step.time().0);
-        assert!(sequence == self.next, "step {sequence} appended where {} is next", self.next);
-        assert!(time >= self.time, "step {sequence} is earlier than the one before it");
+        let place = self.writer.place();
+        assert!(sequence == place.next, "step {sequence} appended where {} is next", place.next);
+        assert!(time >= place.time, "step {sequence} is earlier than the one before it");
         assert!(!self.sealed, "step {sequence} appended to a sealed journal");
+        self.tend()?;
         let bytes = step.bytes();
         if !self.writer.has_room(bytes.len()) {
             self.roll()?;
         }
-        self.writer.put(bytes)?;
-        self.next = sequence + 1;
-        self.time = time;
+        self.writer.put_step(bytes, sequence, time);
         Ok(())
     }
 
     /// Sequence that the next step must have.
     #[inline]
     #[must_use]
-    pub const fn next_sequence(&self) -> Sequence {
-        Sequence(self.next)
+    pub fn next_sequence(&self) -> Sequence {
+        Sequence(self.writer.place().next)
     }
 
     /// Time of the last step, which the next one may not be before; 0 in a new journal.
     #[inline]
     #[must_use]
-    pub const fn last_time(&self) -> Time {
-        Time(self.time)
+    pub fn last_time(&self) -> Time {
+        Time(self.writer.place().time)
+    }
+
+    /// How far the journal is durable, and what that costs; for every thread of the process.
+    #[must_use]
+    pub fn watermarks(&self) -> Watermarks {
+        self.watermarks.clone()
+    }
+
+    /// Does what the background threads have asked the writer for. Every append does it too; a writer that has
+    /// nothing to append for a while calls this now and then. Costs one load when nothing was asked.
+    ///
+    /// # Errors
+    /// [`JournalError::SyncFailed`] once a sync has failed.
+    #[inline]
+    pub fn tend(&mut self) -> Result<(), JournalError> {
+        if self.watermarks.asked() == 0 { Ok(()) } else { self.answer() }
     }
 
     /// The journal's directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.directory.path()
+        self.directory.storage.dir()
     }
 
     /// Bytes of the journal used by this appender so far: headers, frames, their padding, seals.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
-        self.finished_bytes + self.writer.offset() as u64
+        self.finished_bytes + self.writer.place().offset as u64
     }
 
-    /// Ends this writer's turn: seals the segment and waits until it is on disk. Sealing twice is sealing once.
+    /// Ends this writer's turn: makes everything durable, seals the segment, and makes the seal durable. Sealing twice
+    /// is sealing once.
     ///
     /// # Errors
-    /// [`JournalError::Io`] if the seal could not be written or synced; the next start then recovers.
+    /// [`JournalError::SyncFailed`], [`JournalError::Io`] if the journal could not be made durable; then there is no
+    /// seal, and the next start recovers.
     pub fn seal(&mut self, reason: SealReason) -> Result<(), JournalError> {
         if self.sealed {
             return Ok(());
         }
         self.sealed = true;
+        let flusher = self.background.end(true);
+        self.remove_spares();
+        // Nothing is asked any more, but what was asked is done.
+        self.answer()?;
+        self.sync(flusher.map_or(0, |flusher| flusher.synced()))?;
         let reason = match reason {
             SealReason::Ended => SEALED_ENDED,
             SealReason::Failed => SEALED_FAILED,
         };
-        self.writer.seal(self.standing(), reason)?;
-        self.writer.sync()
+        let unsealed = self.writer.place().offset;
+        self.writer.seal(reason);
+        self.sync(unsealed)?;
+        let place = self.writer.place();
+        let bytes = place.offset as u64;
+        let fields = &self.writer.fields;
+        self.watermarks
+            .advance(place.next - 1, DurablePlace { segment_first_sequence: fields.first_sequence, bytes });
+        // An index may be missing; a seek then takes longer.
+        drop(put_index(&self.directory, fields, self.writer.samples(), bytes));
+        Ok(())
     }
 
-    fn standing(&self) -> Standing {
-        Standing { next: self.next, time: self.time }
+    /// Writes what the background threads have asked for.
+    #[cold]
+    fn answer(&mut self) -> Result<(), JournalError> {
+        let asked = self.watermarks.asked();
+        if asked & ASKED_END != 0 {
+            return Err(self.failure());
+        }
+        if asked & ASKED_SYNC != 0 {
+            self.watermarks.answered(ASKED_SYNC);
+            let durable = self.watermarks.durable().0;
+            if durable > self.told && self.writer.has_room(CONTROL_BYTES) {
+                let place = self.watermarks.durable_place();
+                let sync = Sync {
+                    durable_sequence: durable,
+                    segment_first_sequence: place.segment_first_sequence,
+                    durable_bytes: place.bytes,
+                    mode: self.options.durability.code(),
+                    reserved: [0; 6],
+                };
+                self.writer.put(&self.writer.standing().sync(&sync));
+                self.told = durable;
+            }
+        }
+        if asked & ASKED_DIGEST != 0 {
+            self.watermarks.answered(ASKED_DIGEST);
+            while self.writer.has_room(DIGEST_BYTES)
+                && let Some(digest) = self.watermarks.pop_digest()
+            {
+                self.writer.put(&self.writer.standing().digest(&digest));
+            }
+        }
+        if asked & ASKED_PAD != 0 {
+            self.pad();
+            self.watermarks.answered(ASKED_PAD);
+        }
+        Ok(())
+    }
+
+    /// Goes on at the next page, if the segment has one.
+    fn pad(&mut self) {
+        let offset = self.writer.place().offset;
+        let len = offset.next_multiple_of(PAD_BYTES_MAX) - offset;
+        if len > 0 && self.writer.has_room(len) {
+            let mut frame = [0; PAD_BYTES_MAX];
+            self.writer.put(self.writer.standing().pad(&mut frame, len));
+            self.watermarks.count_pad(len as u64);
+        }
+    }
+
+    /// Waits until everything from `from` of the segment being written is on disk.
+    fn sync(&self, from: usize) -> Result<(), JournalError> {
+        let name = segment_name(self.writer.fields.first_sequence);
+        let path = self.directory.storage.path(&name);
+        self.writer.sync(from).map_err(|error| JournalError::io("sync", &path, error))
+    }
+
+    /// Deletes the spares that nobody went on in.
+    fn remove_spares(&self) {
+        while let Some(spare) = self.stock.take() {
+            // The next start deletes what stays.
+            drop(self.directory.storage.remove(&spare_name(spare.index)));
+        }
+    }
+
+    fn failure(&self) -> JournalError {
+        JournalError::SyncFailed {
+            dir: self.dir().to_path_buf(),
+            durable: self.watermarks.durable(),
+            what: self.watermarks.failure().unwrap_or_default().to_owned(),
+        }
     }
 
     /// Goes on in a new segment. It is there before the seal sends anybody to it.
     #[cold]
     fn roll(&mut self) -> Result<(), JournalError> {
-        let old = self.writer.segment().fields;
+        let spare = self.take_spare()?;
+        let old = &self.writer.fields;
+        let place = self.writer.place();
         let fields = Fields {
-            index: old.index + 1,
-            first_sequence: self.next,
-            base_time: self.time,
+            index: spare.index,
+            first_sequence: place.next,
+            base_time: place.time,
             epoch: old.epoch,
             predecessor_first_sequence: old.first_sequence,
-            predecessor_used_bytes: (self.writer.offset() + CONTROL_BYTES) as u64,
-            ..Fields::new(old.journal_id, u64::from_le_bytes(random()?), self.options.segment_bytes)
+            predecessor_used_bytes: (place.offset + SEAL_SPAN) as u64,
+            durable_sequence: self.watermarks.durable().0,
+            ..Fields::new(old.journal_id, spare.salt, self.options.segment_bytes)
         };
-        let next = SegmentWriter::create(&self.directory, fields, |_| Ok(()))?;
-        self.writer.seal(self.standing(), SEALED_ROLLED)?;
-        self.finished_bytes += self.writer.offset() as u64;
-        self.writer = next;
+        let next: SegmentWriter<S> =
+            SegmentWriter::begin(spare.bytes, fields, spare.samples, Arc::clone(&self.position));
+        let next_region = next.region().clone();
+        self.writer.seal(SEALED_ROLLED);
+        let used_bytes = self.writer.place().offset as u64;
+        self.finished_bytes += used_bytes;
+        let (region, fields, samples) = std::mem::replace(&mut self.writer, next).into_parts();
+        let rolled = Rolled { fields, region, samples, used_bytes, next: (self.writer.fields, next_region) };
+        // The flusher lives as long as this appender, or its end was asked for above.
+        let _ = self.rolled.send(rolled);
         Ok(())
+    }
+
+    /// The next spare; waits for it if none is ready.
+    fn take_spare(&mut self) -> Result<Spare<S>, JournalError> {
+        if let Some(spare) = self.stock.take() {
+            self.watermarks.count_roll(false);
+            // None could be made and the last one is taken: nobody has to find that out by trying again.
+            if self.stock.is_empty() && self.watermarks.supply() == Supply::Low {
+                self.watermarks.set_supply(Supply::Out);
+            }
+            return Ok(spare);
+        }
+        self.watermarks.count_roll(true);
+        // What failed before may have been put right: the next try counts.
+        drop(self.stock.failure());
+        loop {
+            self.background.hurry();
+            if let Some(spare) = self.stock.take_within(WAIT) {
+                return Ok(spare);
+            }
+            self.tend()?;
+            if self.watermarks.supply() == Supply::Out
+                && let Some(error) = self.stock.failure()
+            {
+                return Err(error);
+            }
+        }
     }
 }
 
-/// Random bytes, for what must differ between journals and segments and decides nothing.
-fn random<const N: usize>() -> Result<[u8; N], JournalError> {
-    let path = PathBuf::from("/dev/urandom");
-    let mut bytes = [0; N];
-    File::open(&path)
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(|error| JournalError::io("read", &path, error))?;
-    Ok(bytes)
+#[cfg(test)]
+impl<S: Storage> Appender<S> {
+    /// Who does the background work.
+    pub(super) fn background(&mut self) -> &mut Background<S> {
+        &mut self.background
+    }
+
+    /// Where the next frame comes in its segment.
+    pub(super) fn offset(&self) -> usize {
+        self.writer.place().offset
+    }
+}
+
+impl<S: Storage> Drop for Appender<S> {
+    fn drop(&mut self) {
+        if let Some(mut flusher) = self.background.end(false) {
+            flusher.name_all();
+        }
+        self.remove_spares();
+    }
+}
+
+/// Makes the segment that a writer begins its turn with, and gives it its name when everything in it is durable.
+fn begin_turn<S: Storage>(
+    directory: &Directory<S>,
+    fields: Fields,
+    turn: &Turn<S>,
+    position: &Arc<Position>,
+) -> Result<SegmentWriter<S>, JournalError> {
+    let storage = &directory.storage;
+    let spare = Spare::make(directory, fields.index, fields.segment_bytes)?;
+    let fields = Fields { salt: spare.salt, ..fields };
+    let name = segment_name(fields.first_sequence);
+    let mut writer = SegmentWriter::begin(spare.bytes, fields, spare.samples, Arc::clone(position));
+    let epoch = writer.standing().epoch(turn.epoch, turn.quarantined_bytes, turn.predecessor_reason);
+    writer.put(&epoch);
+    writer.sync(0).map_err(|error| JournalError::io("sync", &storage.path(&name), error))?;
+    // The index of a segment without a step, whose place this one takes.
+    if storage.head(&index_name(fields.first_sequence), 0)?.is_some() {
+        storage.remove(&index_name(fields.first_sequence))?;
+    }
+    storage.rename(&spare_name(fields.index), &name)?;
+    if !planted(Bug::DroppedNames) {
+        storage.sync_names()?;
+    }
+    for index in &turn.stale_spares {
+        storage.remove(&spare_name(*index))?;
+    }
+    Ok(writer)
+}
+
+/// A writer that goes on in the segment that a crash left, which is [`Bug::AppendedIntoCrashed`].
+fn crashed<S: Storage>(
+    directory: &Directory<S>,
+    turn: &mut Turn<S>,
+) -> Result<Option<SegmentWriter<S>>, JournalError> {
+    if turn.predecessor_reason != SEALED_RECOVERED || turn.predecessor.take().is_none() {
+        return Ok(None);
+    }
+    let first_sequence = turn.predecessor_first_sequence;
+    let Some(segment) = Segment::open(directory, first_sequence)? else { return Ok(None) };
+    let bytes = directory.storage.reopen(&segment_name(first_sequence), segment.fields.segment_bytes)?;
+    let offset = turn.predecessor_used_bytes as usize - SEAL_SPAN;
+    let place = Walk { offset, next: turn.place.next, time: turn.place.time };
+    Ok(Some(SegmentWriter::at(bytes, segment.fields, place)))
 }

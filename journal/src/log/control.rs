@@ -1,9 +1,11 @@
 //! Control frames: what the log says to its own readers between the steps.
 //!
 //! ```text
-//!  pad    fill, so that the next frame starts where the writer wants it
-//!  seal   the end of a segment: why, where, and which segment goes on
-//!  epoch  the first frame of a segment that begins a writer's turn: which turn, and where the last one ended
+//!  pad     fill, so that the next frame starts on a page that no sync is busy with
+//!  seal    the end of a segment: why, where, and which segment goes on
+//!  sync    how far the journal was on disk
+//!  epoch   the first frame of a segment that begins a writer's turn: which turn, and where the last one ended
+//!  digest  the hash of an earlier segment
 //! ```
 //!
 //! Invariants: a control frame carries the sequence of the next step and the time of the last one, and moves
@@ -16,11 +18,21 @@ use super::layout::layout;
 pub(super) const KIND_PAD: u16 = 2;
 /// The end of a segment.
 pub(super) const KIND_SEAL: u16 = 3;
+/// How far the journal is durable.
+pub(super) const KIND_SYNC: u16 = 4;
 /// The start of a writer's turn.
 pub(super) const KIND_EPOCH: u16 = 5;
+/// The hash of a segment that is finished.
+pub(super) const KIND_DIGEST: u16 = 6;
 
-/// Bytes of a control frame with a payload.
+/// Bytes of a seal, a sync and an epoch frame.
 pub(super) const CONTROL_BYTES: usize = 64;
+
+/// Most bytes of a pad.
+pub(super) const PAD_BYTES_MAX: usize = 4096;
+
+/// Bytes of a digest frame.
+pub(super) const DIGEST_BYTES: usize = 88;
 
 /// Bytes that every segment keeps free for its seal.
 pub(super) const SEAL_SPAN: usize = span(CONTROL_BYTES);
@@ -66,7 +78,39 @@ layout! {
     }
 }
 
+layout! {
+    /// The payload of a sync frame: what the writer knew to be on disk when it wrote this.
+    pub(super) struct Sync: size 32 {
+        /// Every step up to this sequence is durable.
+        0 durable_sequence: u64,
+        /// First sequence (file name) of the segment that this step is in, or ends before.
+        8 segment_first_sequence: u64,
+        /// Bytes of that segment that are durable.
+        16 durable_bytes: u64,
+        /// The durability mode: 1 page-cache, 2 async, 3 gated.
+        24 mode: u16,
+        /// Zero.
+        26 reserved: [u8; 6],
+    }
+}
+
+layout! {
+    /// The payload of a digest frame.
+    pub(super) struct Digest: size 56 {
+        /// Index of the finished segment.
+        0 index: u64,
+        /// Its first sequence (file name).
+        8 first_sequence: u64,
+        /// Its used bytes, its seal included.
+        16 used_bytes: u64,
+        /// BLAKE3 of these bytes.
+        24 hash: [u8; 32],
+    }
+}
+
 const _: () = assert!(FrameHeader::BYTES + Seal::BYTES == CONTROL_BYTES);
+const _: () = assert!(FrameHeader::BYTES + Sync::BYTES == CONTROL_BYTES);
+const _: () = assert!(FrameHeader::BYTES + Digest::BYTES == DIGEST_BYTES);
 const _: () = assert!(FrameHeader::BYTES + Epoch::BYTES == CONTROL_BYTES);
 
 /// Where the log stands: what a control frame must say in its header.
@@ -109,6 +153,27 @@ impl Standing {
         frame
     }
 
+    /// A pad of `len` bytes, a multiple of 32 up to a page, put into `frame`.
+    pub(super) fn pad(self, frame: &mut [u8; PAD_BYTES_MAX], len: usize) -> &[u8] {
+        frame[..CONTROL_BYTES].copy_from_slice(&self.frame(KIND_PAD, FLAG_SKIPPABLE));
+        &frame[..len]
+    }
+
+    /// A sync frame.
+    pub(super) fn sync(self, sync: &Sync) -> [u8; CONTROL_BYTES] {
+        let mut frame = self.frame(KIND_SYNC, FLAG_SKIPPABLE);
+        sync.put(&mut frame[FrameHeader::BYTES..]);
+        frame
+    }
+
+    /// A digest frame.
+    pub(super) fn digest(self, digest: &Digest) -> [u8; DIGEST_BYTES] {
+        let mut frame = [0; DIGEST_BYTES];
+        frame[..CONTROL_BYTES].copy_from_slice(&self.frame(KIND_DIGEST, FLAG_SKIPPABLE));
+        digest.put(&mut frame[FrameHeader::BYTES..]);
+        frame
+    }
+
     /// The first frame of an epoch.
     pub(super) fn epoch(self, epoch: u64, quarantined_bytes: u64, reason: u16) -> [u8; CONTROL_BYTES] {
         let mut frame = self.frame(KIND_EPOCH, FLAG_SKIPPABLE);
@@ -135,7 +200,19 @@ impl Epoch {
     }
 }
 
+impl Sync {
+    /// Whether a frame of this kind says what it must before this step.
+    pub(super) fn is_consistent(frame: &[u8], next: u64) -> bool {
+        frame.len() == CONTROL_BYTES && Self::get(&frame[FrameHeader::BYTES..]).durable_sequence < next
+    }
+}
+
 impl Seal {
+    /// Whether everything before it was on disk when it was written. A roll waits for no disk.
+    pub(super) fn is_durable(&self) -> bool {
+        self.reason != SEALED_ROLLED
+    }
+
     /// The seal in a frame of this kind, if it says what it must at this offset and sequence.
     pub(super) fn of_frame(frame: &[u8], offset: usize, next: u64) -> Option<Self> {
         if frame.len() != CONTROL_BYTES {

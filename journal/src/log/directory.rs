@@ -1,27 +1,26 @@
-//! The directory of a journal: which names are in it, what may be created there, and in which order names appear.
+//! The directory of a journal: which names are in it and what they say.
 //!
 //! ```text
-//!  LOCK  ctl.sock  snapshots/  quarantine/  *.idx  spare-*.pawl      ours, and not the journal itself
-//!  00000000000000000001.pawl ...                                    segments, named by their first sequence
+//!  LOCK  ctl.sock  pruned.json  snapshots/  quarantine/  cursors/  repairs/     ours, and not the journal itself
+//!  00000000000000000001.pawl  00000000000000000001.idx                         a segment, by its first sequence
+//!  spare-00000000000000000003.pawl                                             a segment to be, by its index
 //! ```
 //!
-//! Invariants: a segment gets its name by `rename`, whole and synced, and the directory is synced before anybody
-//! can be sent there; nothing but an unpublished spare is ever deleted.
+//! Invariants: a segment is made as a spare and gets its name by `rename`; a spare whose header is whole and follows
+//! the last segment is a segment that was not renamed yet.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate, fstatfs};
-use rustix::io::Errno;
-
-use super::error::JournalError;
+use super::error::{Damage, HeaderDamage, JournalError};
+use super::header::Fields;
+use super::segment::{Head, read_head};
+use super::storage::Storage;
+use crate::record::Sequence;
 
 /// The directory of one journal.
 #[derive(Debug, Clone)]
-pub(super) struct Directory {
-    path: PathBuf,
+pub(super) struct Directory<S> {
+    pub(super) storage: S,
 }
 
 /// What is in the directory.
@@ -29,224 +28,93 @@ pub(super) struct Directory {
 pub(super) struct Listing {
     /// First sequences of the segments, ascending.
     pub(super) segments: Vec<u64>,
-    /// Files that were to become segments and did not.
-    pub(super) spares: Vec<PathBuf>,
+    /// Indexes of the spares, ascending.
+    pub(super) spares: Vec<u64>,
     /// Something that is not ours.
     pub(super) foreign: Option<String>,
 }
 
-/// File systems on which a shared mapping is coherent, `fallocate` is honest and `rename` is atomic. overlayfs
-/// hands all three to the file system of its upper layer, and the kernel demands of that one what network file
-/// systems do not have (Documentation/filesystems/overlayfs.rst, "Upper and Lower").
-const FILE_SYSTEMS: [(u64, &str); 5] = [
-    (0xEF53, "ext4"),
-    (0x5846_5342, "xfs"),
-    (0x9123_683E, "btrfs"),
-    (0x0102_1994, "tmpfs"),
-    (0x794C_7630, "overlayfs"),
-];
-
-/// File systems that are refused by name (statfs(2), linux/magic.h).
-const REFUSED: [(u64, &str); 9] = [
-    (0x6969, "nfs"),
-    (0xFF53_4D42, "cifs"),
-    (0xFE53_4D42, "smb2"),
-    (0x6573_5546, "fuse"),
-    (0x0102_1997, "9p"),
-    (0x00C3_6400, "ceph"),
-    (0x9FA0, "proc"),
-    (0x6265_6572, "sysfs"),
-    (0x2FC1_2FC1, "zfs"),
-];
-
-/// The name of the file system that holds `path`, if a mapped journal is safe on it.
-///
-/// # Errors
-/// [`JournalError::UnsupportedFileSystem`] if it is not, [`JournalError::Io`] if the path cannot be looked at.
-pub fn file_system_of(path: &Path) -> Result<&'static str, JournalError> {
-    let failed = |error| JournalError::io("open", path, error);
-    let directory = File::open(path).map_err(failed)?;
-    let magic = fstatfs(&directory).map_err(|errno| failed(errno.into()))?.f_type as u64 & 0xFFFF_FFFF;
-    if let Some((_, name)) = FILE_SYSTEMS.iter().find(|(known, _)| *known == magic) {
-        return Ok(name);
-    }
-    let name = REFUSED.iter().find(|(known, _)| *known == magic).map(|(_, name)| (*name).to_owned());
-    let name = name.unwrap_or_else(|| format!("a file system with magic number {magic:#x}"));
-    Err(JournalError::UnsupportedFileSystem { dir: path.to_path_buf(), name })
+/// File name of the segment that begins with this sequence.
+pub(super) fn segment_name(first_sequence: u64) -> String {
+    format!("{first_sequence:020}.pawl")
 }
 
-impl Directory {
-    /// The directory at `path`, which may not exist yet.
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf() }
-    }
+/// File name of the index of that segment.
+pub(super) fn index_name(first_sequence: u64) -> String {
+    format!("{first_sequence:020}.idx")
+}
 
-    /// Its path.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
+/// File name of the spare that is to become the segment with this index.
+pub(super) fn spare_name(index: u64) -> String {
+    format!("spare-{index:020}.pawl")
+}
 
-    /// Path of the segment that begins with this sequence.
-    pub(super) fn segment_path(&self, first_sequence: u64) -> PathBuf {
-        self.path.join(format!("{first_sequence:020}.pawl"))
-    }
-
-    /// Path of the writer's lock.
-    pub(super) fn lock_path(&self) -> PathBuf {
-        self.path.join("LOCK")
-    }
-
-    /// Creates the directory if it is not there.
-    pub(super) fn create(&self) -> Result<(), JournalError> {
-        // Looked at before anything is created, so that a refusal leaves nothing behind.
-        if let Some(existing) = self.path.ancestors().find(|path| path.is_dir()) {
-            file_system_of(existing)?;
-        }
-        fs::create_dir_all(&self.path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                JournalError::NotAJournal { dir: self.path.clone(), holds: "a file".to_owned() }
-            }
-            _ => JournalError::io("create", &self.path, error),
-        })
+impl<S: Storage> Directory<S> {
+    /// The directory of a storage.
+    pub(super) fn new(storage: S) -> Self {
+        Self { storage }
     }
 
     /// Everything in the directory.
     pub(super) fn list(&self) -> Result<Listing, JournalError> {
-        let failed = |error| match io::Error::kind(&error) {
-            io::ErrorKind::NotFound => JournalError::NoJournal { dir: self.path.clone() },
-            io::ErrorKind::NotADirectory => {
-                JournalError::NotAJournal { dir: self.path.clone(), holds: "a file".to_owned() }
-            }
-            _ => JournalError::io("list", &self.path, error),
-        };
         let mut listing = Listing::default();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            match Name::of(&entry.file_name()) {
+        for name in self.storage.names()? {
+            match Name::of(&name) {
                 Name::Segment(first_sequence) => listing.segments.push(first_sequence),
-                Name::Spare => listing.spares.push(entry.path()),
+                Name::Spare(index) => listing.spares.push(index),
                 Name::Ours => {}
                 Name::Foreign(name) => listing.foreign = Some(name),
             }
         }
         listing.segments.sort_unstable();
+        listing.spares.sort_unstable();
         Ok(listing)
     }
 
     /// The segments, of which there must be one.
     pub(super) fn segments(&self) -> Result<Vec<u64>, JournalError> {
-        let segments = self.list()?.segments;
-        if segments.is_empty() {
-            return Err(JournalError::NoJournal { dir: self.path.clone() });
-        }
-        Ok(segments)
-    }
-
-    /// Refuses a file system that a mapped journal is not safe on.
-    pub(super) fn check_file_system(&self) -> Result<(), JournalError> {
-        file_system_of(&self.path).map(|_| ())
-    }
-
-    /// Creates a file that nobody can find yet, with all its bytes allocated.
-    pub(super) fn create_spare(&self, index: u64, len: u64) -> Result<Spare<'_>, JournalError> {
-        let path = self.path.join(format!("spare-{index:020}.pawl"));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(|error| JournalError::io("create", &path, error))?;
-        let spare = Spare { directory: self, path, file, published: false };
-        self.allocate(&spare.file, &spare.path, len)?;
-        Ok(spare)
-    }
-
-    /// Makes sure that all of the first `len` bytes of a file are there, zero where they were not.
-    pub(super) fn allocate(&self, file: &File, path: &Path, len: u64) -> Result<(), JournalError> {
-        fallocate(file, FallocateFlags::empty(), 0, len).map_err(|errno| match errno {
-            Errno::NOSPC | Errno::DQUOT => {
-                JournalError::DiskFull { dir: self.path.clone(), wanted_bytes: len }
+        let Listing { segments, foreign, .. } = self.list()?;
+        match (segments.is_empty(), foreign) {
+            (false, _) => Ok(segments),
+            (true, Some(holds)) => {
+                Err(JournalError::NotAJournal { dir: self.storage.dir().to_path_buf(), holds })
             }
-            Errno::OPNOTSUPP | Errno::NOSYS => JournalError::UnsupportedFileSystem {
-                dir: self.path.clone(),
-                name: "one without fallocate".to_owned(),
-            },
-            _ => JournalError::io("allocate", path, errno.into()),
-        })
-    }
-
-    /// Makes names that were given durable.
-    pub(super) fn sync(&self) -> Result<(), JournalError> {
-        sync_directory(&self.path)
-    }
-
-    /// Copies `len` bytes of a file from `from` on into quarantine, whole or not at all, and leaves a copy that is
-    /// there already as it is. Gives the bytes in quarantine under this name.
-    pub(super) fn quarantine(
-        &self,
-        name: &str,
-        source: &File,
-        from: u64,
-        len: u64,
-    ) -> Result<u64, JournalError> {
-        let folder = self.path.join("quarantine");
-        let path = folder.join(name);
-        if let Ok(there) = fs::metadata(&path) {
-            return Ok(there.len());
+            (true, None) => Err(self.no_journal()),
         }
-        if len == 0 {
-            return Ok(0);
+    }
+
+    /// The error for a journal that is not there.
+    pub(super) fn no_journal(&self) -> JournalError {
+        JournalError::NoJournal { dir: self.storage.dir().to_path_buf() }
+    }
+
+    /// The error for a segment that is not there.
+    pub(super) fn missing(&self, first_sequence: u64) -> JournalError {
+        JournalError::Damaged {
+            file: self.storage.path(&segment_name(first_sequence)),
+            offset: 0,
+            sequence: Sequence(first_sequence),
+            what: Damage::SegmentMissing { first_sequence },
         }
-        fs::create_dir_all(&folder).map_err(|error| JournalError::io("create", &folder, error))?;
-        let unfinished = folder.join(format!("{name}.unfinished"));
-        let failed = |error| JournalError::io("write", &unfinished, error);
-        let mut copy = File::create(&unfinished).map_err(failed)?;
-        let mut source = source;
-        source.seek(SeekFrom::Start(from)).map_err(failed)?;
-        io::copy(&mut source.take(len), &mut copy).map_err(failed)?;
-        copy.sync_all().map_err(failed)?;
-        fs::rename(&unfinished, &path).map_err(failed)?;
-        sync_directory(&folder)?;
-        self.sync()?;
-        Ok(len)
     }
-}
 
-fn sync_directory(path: &Path) -> Result<(), JournalError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| JournalError::io("sync", path, error))
-}
-
-/// A file on its way to become a segment; deleted if it does not.
-#[derive(Debug)]
-pub(super) struct Spare<'a> {
-    directory: &'a Directory,
-    /// Where it is now.
-    pub(super) path: PathBuf,
-    /// The file, open for reading and writing.
-    pub(super) file: File,
-    published: bool,
-}
-
-impl Spare<'_> {
-    /// Gives the file its name, in place of an empty segment if one has it, with everything written so far durable.
-    pub(super) fn publish(mut self, first_sequence: u64) -> Result<PathBuf, JournalError> {
-        let path = self.directory.segment_path(first_sequence);
-        self.file.sync_data().map_err(|error| JournalError::io("sync", &self.path, error))?;
-        fs::rename(&self.path, &path).map_err(|error| JournalError::io("write", &path, error))?;
-        self.published = true;
-        self.directory.sync()?;
-        Ok(path)
+    /// The error for a header that is not what it must be.
+    pub(super) fn damaged_header(&self, first_sequence: u64, what: HeaderDamage) -> JournalError {
+        JournalError::Damaged {
+            file: self.storage.path(&segment_name(first_sequence)),
+            offset: 0,
+            sequence: Sequence(first_sequence),
+            what: what.into(),
+        }
     }
-}
 
-impl Drop for Spare<'_> {
-    fn drop(&mut self) {
-        if !self.published {
-            // Nobody can have found it; the next start deletes what stays.
-            drop(fs::remove_file(&self.path));
+    /// The header of a spare with this index that the writer has gone on in, and that has no segment's name yet.
+    pub(super) fn started_spare(&self, index: u64) -> Result<Option<Fields>, JournalError> {
+        let name = spare_name(index);
+        match read_head(&self.storage, &name, None) {
+            Ok(Some(Head::Whole { fields, .. })) if fields.index == index => Ok(Some(fields)),
+            Ok(_) | Err(JournalError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -255,7 +123,7 @@ impl Drop for Spare<'_> {
 #[derive(Debug, PartialEq, Eq)]
 enum Name {
     Segment(u64),
-    Spare,
+    Spare(u64),
     Ours,
     Foreign(String),
 }
@@ -272,13 +140,17 @@ impl Name {
             {
                 return Self::Segment(first_sequence);
             }
-            if stem.starts_with("spare-") {
-                return Self::Spare;
+            if let Some(index) = stem.strip_prefix("spare-").and_then(|index| index.parse().ok()) {
+                return Self::Spare(index);
             }
         }
         match text {
-            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" => Self::Ours,
-            _ if text.ends_with(".idx") || text.starts_with("spare-") => Self::Ours,
+            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "pruned.json" => {
+                Self::Ours
+            }
+            _ if text.ends_with(".idx") || text.ends_with(".unfinished") || text.starts_with("spare-") => {
+                Self::Ours
+            }
             _ => Self::Foreign(text.to_owned()),
         }
     }
@@ -289,25 +161,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_an_error_before_it_is_a_fault() {
-        // tmpfs refuses at once what is larger than itself (shmem_fallocate), so nothing is really filled.
-        let home = tempfile::tempdir_in("/dev/shm").unwrap();
-        let wanted_bytes = 1 << 50;
-        let error = Directory::new(home.path()).create_spare(1, wanted_bytes).unwrap_err();
-        assert!(
-            matches!(error, JournalError::DiskFull { wanted_bytes: told, .. } if told == wanted_bytes),
-            "{error}"
-        );
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
-    }
-
-    #[test]
     fn names_are_told_apart() {
         let name = |text: &str| Name::of(OsStr::new(text));
         assert_eq!(name("00000000000000000001.pawl"), Name::Segment(1));
         assert_eq!(name("00000000000000233017.pawl"), Name::Segment(233_017));
-        assert_eq!(name("spare-00000000000000000002.pawl"), Name::Spare);
-        for ours in ["LOCK", "ctl.sock", "snapshots", "quarantine", "00000000000000000001.idx"] {
+        assert_eq!(name("spare-00000000000000000002.pawl"), Name::Spare(2));
+        for ours in
+            ["LOCK", "ctl.sock", "snapshots", "quarantine", "cursors", "repairs", "pruned.json", "1.idx"]
+        {
             assert_eq!(name(ours), Name::Ours, "{ours}");
         }
         for foreign in

@@ -53,7 +53,7 @@ pub enum JournalError {
         feature: String,
     },
     /// Bytes of the journal are not what was written.
-    #[error("{} is damaged at offset {offset} (sequence {sequence}): {what}; `pawl verify` lists all damage", file.display())]
+    #[error("{} is damaged at offset {offset} (sequence {sequence}): {what}; `pawl verify` lists all damage, `pawl repair` says what can be kept", file.display())]
     Damaged {
         /// The segment.
         file: PathBuf,
@@ -63,6 +63,36 @@ pub enum JournalError {
         sequence: Sequence,
         /// What is wrong.
         what: Damage,
+    },
+    /// The damage begins before the first step, so a repair would keep nothing.
+    #[error("{} cannot be repaired: {what}; nothing of this journal can be kept: move its directory aside and begin a new one", file.display())]
+    NothingToKeep {
+        /// The segment.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: Damage,
+    },
+    /// The first segments are gone, so a repair would have nothing to begin with.
+    #[error("the journal in {} begins at sequence {first_sequence} and cannot be repaired: put the segments before it back, or move the directory aside and begin a new one", dir.display())]
+    StartGone {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// First sequence that is there.
+        first_sequence: Sequence,
+    },
+    /// The repair would give up steps, and nobody has accepted that.
+    #[error("repairing the journal in {} gives up every step from {first} on: accept that loss, or restore the damaged files from a copy", dir.display())]
+    LossNotAccepted {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// The first step that would be given up.
+        first: Sequence,
+    },
+    /// Somebody else has changed the journal between the plan of a repair and the repair.
+    #[error("the journal in {} was changed while its repair was planned: begin the repair again", dir.display())]
+    PlanOutdated {
+        /// The journal's directory.
+        dir: PathBuf,
     },
     /// There is no room for what comes next, mostly a segment.
     #[error("no room for {wanted_bytes} more bytes in {}: free some space, then start again", dir.display())]
@@ -77,6 +107,77 @@ pub enum JournalError {
     SegmentBytes {
         /// The size asked for.
         segment_bytes: u64,
+    },
+    /// The text names no durability mode.
+    #[error("durability `{text}` is none of: page-cache, async:50ms (1ms to 60s, in ms or s), gated")]
+    Durability {
+        /// The text.
+        text: String,
+    },
+    /// Bytes of the journal could not be made durable. That is final: what the system kept of them is not known,
+    /// so nothing more is released in this run.
+    #[error("the journal in {} could not be made durable ({what}); steps up to {durable} are: check the disk, then start again", dir.display())]
+    SyncFailed {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// The last step that is known to be durable.
+        durable: Sequence,
+        /// What failed and what the system said.
+        what: String,
+    },
+    /// No cursor has such a name.
+    #[error("`{name}` is no name of a cursor: use 1 to 64 of a-z, 0-9, _ and -")]
+    CursorName {
+        /// The name that was given.
+        name: String,
+    },
+    /// There is no cursor of this name.
+    #[error("there is no cursor `{name}` in {}: `pawl cursor list` shows those that are", dir.display())]
+    NoCursor {
+        /// The name that was given.
+        name: String,
+        /// The journal's directory.
+        dir: PathBuf,
+    },
+    /// A cursor's place cannot be told, or the journal does not hold it.
+    #[error("the cursor in {} cannot be used, it {what}: put the right file back, or begin anew without it (`pawl cursor remove`)", file.display())]
+    CursorUnusable {
+        /// The cursor's file.
+        file: PathBuf,
+        /// What is wrong.
+        what: CursorDamage,
+    },
+    /// A cursor goes only forward.
+    #[error("the cursor `{name}` is at step {at} and cannot go back to {asked}: remove it and open it anew")]
+    CursorBack {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        at: Sequence,
+        /// Where it was to go.
+        asked: Sequence,
+    },
+    /// Another process has a cursor, or is changing what is in the folder of the cursors.
+    #[error("{} is in use by another process: stop that one, or use another name", path.display())]
+    InUse {
+        /// The cursor's file, or the folder of the cursors.
+        path: PathBuf,
+    },
+    /// The file that says where a pruned journal begins does not say so.
+    #[error("{} is damaged or from another journal: put the right one back, or delete it (the start of the journal then counts as missing)", file.display())]
+    PrunedMarker {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The steps that come next for a reader were pruned while it read.
+    #[error("step {next} of the journal {} was pruned, it begins at step {first} now: begin there, or keep the steps still to be seen with a cursor", dir.display())]
+    Overtaken {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// The step that would come next.
+        next: Sequence,
+        /// The first step there is.
+        first: Sequence,
     },
     /// The system refused something else.
     #[error("could not {doing} {} ({source})", path.display())]
@@ -177,6 +278,18 @@ pub enum Damage {
         /// Length of the range, up to its last byte that is not zero.
         bytes: u64,
     },
+    /// There is nothing where there was a step that the journal says was on disk.
+    #[error("no step is here, but the journal says that steps up to {durable} were on disk")]
+    Durable {
+        /// The last step that was on disk.
+        durable: u64,
+    },
+    /// The index beside a segment is not the one of its frames.
+    #[error("the index {0}: it may be deleted, nothing needs it")]
+    Index(&'static str),
+    /// A segment does not have the hash that a later one holds of it.
+    #[error("its bytes do not have the hash that a later segment holds of them")]
+    Digest,
     /// A segment that another one follows does not end in a seal.
     #[error("the segment does not end in a seal although another one follows")]
     NotSealed,
@@ -192,6 +305,44 @@ pub enum Damage {
         /// First sequence that is there.
         first_sequence: u64,
     },
+    /// The steps before the first segment are gone, and the file that would say whether they were pruned is damaged.
+    #[error(
+        "the journal begins at sequence {first_sequence}, and its pruned.json, which should say why, is damaged"
+    )]
+    PrunedMarker {
+        /// First sequence that is there.
+        first_sequence: u64,
+    },
+}
+
+/// What is wrong with a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CursorDamage {
+    /// The file is not what was written.
+    #[error("is damaged")]
+    Bytes,
+    /// The file's name is not one of a cursor.
+    #[error("has a name that no cursor has")]
+    Name,
+    /// It was copied from another journal.
+    #[error("belongs to another journal")]
+    Journal,
+    /// The journal does not hold its place any more.
+    #[error("is at step {at}, but the journal begins at step {first}: what lies between was pruned")]
+    Pruned {
+        /// The cursor's place.
+        at: u64,
+        /// Where the journal begins.
+        first: u64,
+    },
+    /// The journal ends before its place: steps it has seen are lost, or the journal is an older copy.
+    #[error("is at step {at}, but the journal ends with step {last}: steps that it has seen are not there")]
+    Ahead {
+        /// The cursor's place.
+        at: u64,
+        /// The journal's last step.
+        last: u64,
+    },
 }
 
 /// What is wrong with a segment's header.
@@ -203,6 +354,9 @@ pub enum HeaderDamage {
     /// Its bytes do not have its checksum.
     #[error("does not have its checksum")]
     Checksum,
+    /// Part of it never reached the disk.
+    #[error("is not all there: the machine died before it was on disk")]
+    Torn,
     /// It is whole but contradicts the file it is in.
     #[error("contradicts the file in its {0}")]
     File(&'static str),

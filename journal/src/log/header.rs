@@ -1,7 +1,7 @@
 //! The segment header: the first page of a segment, written once before the segment can be found.
 //!
 //! ```text
-//!  0                                   144      1024                    2048        4092
+//!  0                                   152      1024                    2048        4092
 //!  | fields (see `Fields`) | zero ... | names of feature bits (text) | zero ... | crc32c |
 //! ```
 //!
@@ -17,7 +17,7 @@ pub(super) const HEADER_BYTES: usize = 4096;
 pub(super) const FORMAT_MAJOR: u16 = 1;
 
 /// Minor version this build writes.
-const FORMAT_MINOR: u16 = 0;
+const FORMAT_MINOR: u16 = 1;
 
 /// First bytes of every segment.
 const MAGIC: [u8; 8] = *b"PAWLJRNL";
@@ -25,13 +25,16 @@ const MAGIC: [u8; 8] = *b"PAWLJRNL";
 /// Incompatible features this build understands: none are defined in 1.0.
 const INCOMPATIBLE_KNOWN: u64 = 0;
 
+/// What a disk writes whole.
+const SECTOR_BYTES: usize = 512;
+
 const NAMES_AT: usize = 1024;
 const NAMES_BYTES: usize = 1024;
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 
 layout! {
     /// The fields of a header.
-    pub(super) struct Fields: size 144 {
+    pub(super) struct Fields: size 152 {
         /// [`MAGIC`].
         0 magic: [u8; 8],
         /// A reader of another major version must refuse.
@@ -62,8 +65,10 @@ layout! {
         96 predecessor_first_sequence: u64,
         /// Bytes used in the segment before, its seal included; 0 if there is none.
         104 predecessor_used_bytes: u64,
-        /// BLAKE3 of the used bytes of the segment before; zero: not computed.
+        /// Zero: the hash of a segment stands in a digest frame behind it.
         112 predecessor_hash: [u8; 32],
+        /// The last step that was known to be durable when this was written; 0 in a journal of format 1.0.
+        144 durable_sequence: u64,
     }
 }
 
@@ -111,12 +116,13 @@ impl Fields {
             predecessor_first_sequence: 0,
             predecessor_used_bytes: 0,
             predecessor_hash: [0; 32],
+            durable_sequence: 0,
         }
     }
 
     /// The header page.
-    pub(super) fn page(&self) -> Box<[u8]> {
-        let mut page = vec![0; HEADER_BYTES].into_boxed_slice();
+    pub(super) fn page(&self) -> [u8; HEADER_BYTES] {
+        let mut page = [0; HEADER_BYTES];
         self.put(&mut page);
         seal_page(&mut page);
         page
@@ -142,6 +148,13 @@ impl Fields {
         }
         Ok(fields)
     }
+}
+
+/// Whether a page that is no header is one that never reached the disk, or not all of it. A header has bytes in its
+/// first and in its last sector and nowhere between (but for feature names), and a disk writes whole sectors.
+pub(super) fn is_torn(page: &[u8]) -> bool {
+    let is_blank = |sector: &[u8]| sector.iter().all(|byte| *byte == 0);
+    is_blank(&page[..SECTOR_BYTES]) || is_blank(&page[HEADER_BYTES - SECTOR_BYTES..HEADER_BYTES])
 }
 
 /// Stores the checksum of a header page in it.
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn another_major_version_is_refused_and_another_minor_one_is_read() {
         let page = Fields { format_major: 2, ..fields() }.page();
-        assert_eq!(Fields::of_page(&page), Err(Refusal::Newer("journal format 2.0".to_owned())));
+        assert_eq!(Fields::of_page(&page), Err(Refusal::Newer(format!("journal format 2.{FORMAT_MINOR}"))));
         let later = Fields { format_minor: 9, compatible: u64::MAX, ..fields() };
         assert_eq!(Fields::of_page(&later.page()), Ok(later));
     }

@@ -7,38 +7,57 @@
 //!                        Reader, Tailer -+       +- first word 0: nothing here yet
 //! ```
 //!
-//! Rooms: [`Appender`] writes, [`Reader`] walks, [`Tailer`] follows, [`verify`] checks. Inside, `region` holds the
-//! bytes of one file, `directory` the names, `header`, `frame` and `control` the format, `walk` the only code that
-//! decides whether a frame is whole. The format is drawn byte for byte in `FORMAT.md`.
+//! Rooms: [`Appender`] writes, [`Reader`] walks, [`Tailer`] follows, [`verify`] checks, [`repair`] makes a damaged
+//! journal usable again. Inside, `region` holds the bytes of one file, `directory` the names, `header`, `frame` and
+//! `control` the format, `walk` the only code that decides whether a frame is whole. The format is drawn byte for byte
+//! in `FORMAT.md`.
 //!
 //! Invariants: a committed frame never changes; nothing is ever written behind the back of the one writer, who
 //! holds the lock; a segment that a crash left behind is sealed, never appended to.
 
 mod appender;
+mod background;
+mod beside;
 mod control;
 mod cursor;
+mod cut;
 mod directory;
 mod error;
+mod flusher;
 mod frame;
 mod header;
+mod index;
 mod layout;
-mod lock;
 mod options;
+mod planted;
+#[cfg(test)]
+mod proof;
+mod pruned;
 mod reader;
 mod recovery;
 mod region;
+pub mod repair;
+mod retention;
 mod segment;
+mod storage;
+mod supplier;
 mod tailer;
+mod traversal;
 mod verify;
-
 mod walk;
+mod watermark;
 mod writer;
 
 pub use appender::{Appender, Recovered, SealReason};
-pub use directory::file_system_of;
-pub use error::{Damage, HeaderDamage, JournalError};
+pub use cursor::{Cursor, CursorPlace};
+pub use cut::Quarantined;
+pub use error::{CursorDamage, Damage, HeaderDamage, JournalError};
 pub use frame::Frame;
-pub use options::JournalOptions;
+pub use options::{Durability, JournalOptions};
+pub use pruned::{Pruned, pruned};
 pub use reader::Reader;
+pub use retention::{GoingSegment, HeldBack, Hold, PrunePlan, Retention};
+pub use storage::file_system_of;
 pub use tailer::{From, Tailer};
 pub use verify::{Finding, Verified, verify};
+pub use watermark::{JournalStatistics, Supply, Watermarks};

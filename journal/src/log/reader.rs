@@ -6,14 +6,16 @@ use std::path::Path;
 
 use crate::record::{Sequence, Time};
 
-use super::cursor::Cursor;
+use super::directory::Directory;
 use super::error::JournalError;
 use super::frame::Frame;
+use super::storage::{Disk, Storage};
+use super::traversal::Traversal;
 
 /// Walks a journal from its start, or from where it was sent.
 #[derive(Debug)]
-pub struct Reader {
-    cursor: Cursor,
+pub struct Reader<S: Storage = Disk> {
+    traversal: Traversal<S>,
 }
 
 impl Reader {
@@ -22,25 +24,32 @@ impl Reader {
     /// # Errors
     /// [`JournalError::NoJournal`], [`JournalError::NewerFormat`], [`JournalError::Damaged`], [`JournalError::Io`].
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
-        Ok(Self { cursor: Cursor::open(dir)? })
+        Self::open_in(Disk::new(dir))
+    }
+}
+
+impl<S: Storage> Reader<S> {
+    /// Opens the journal in a storage at its first step.
+    pub(super) fn open_in(storage: S) -> Result<Self, JournalError> {
+        Ok(Self { traversal: Traversal::open(&Directory::new(storage))? })
     }
 
     /// Goes to the first step whose sequence is `sequence` or above; before the start that is the first one, behind
-    /// the end there is none. Finds the segment by name, then walks it.
+    /// the end there is none. Finds the segment by name, then a place near by its index.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn seek(&mut self, sequence: Sequence) -> Result<(), JournalError> {
-        self.cursor.seek(sequence)
+        self.traversal.seek(sequence)
     }
 
-    /// Goes to the first step whose time is `time` or later. Finds the segment by the times in the headers, then
-    /// walks it.
+    /// Goes to the first step whose time is `time` or later. Finds the segment by the times in the headers,
+    /// then a place near by its index.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn seek_time(&mut self, time: Time) -> Result<(), JournalError> {
-        self.cursor.seek_time(time)
+        self.traversal.seek_time(time)
     }
 
     /// The next step; `None` behind the last one that is committed now. Control frames are handled inside.
@@ -53,15 +62,15 @@ impl Reader {
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, JournalError> {
-        let mut found = self.cursor.advance()?;
-        if found.is_none() && self.cursor.end_is_lost()? {
+        let mut found = self.traversal.advance()?;
+        if found.is_none() && self.traversal.end_is_lost()? {
             // A writer may have gone on between the two looks; what it had committed then is there now.
-            found = self.cursor.advance()?;
+            found = self.traversal.advance()?;
             if found.is_none() {
-                return Err(self.cursor.lost_end());
+                return Err(self.traversal.lost_end());
             }
         }
-        Ok(found.map(|found| self.cursor.frame(found)))
+        Ok(found.map(|found| self.traversal.frame(found)))
     }
 
     /// Sequence of the first step; 0 if there is none.
@@ -69,16 +78,17 @@ impl Reader {
     /// # Errors
     /// As [`Self::open`].
     pub fn first_sequence(&self) -> Result<Sequence, JournalError> {
-        let mut first = Self::open(self.dir())?;
+        let mut first = Self { traversal: Traversal::open(self.traversal.directory())? };
         Ok(first.next()?.map_or(Sequence(0), |frame| frame.sequence()))
     }
 
-    /// Sequence of the last step that is committed now; 0 if there is none. Walks the last segment.
+    /// Sequence of the last step that is committed now; 0 if there is none. Walks what the
+    /// index of the last segment leaves of it.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn last_sequence(&self) -> Result<Sequence, JournalError> {
-        let mut end = Cursor::open(self.dir())?;
+        let mut end = Traversal::open(self.traversal.directory())?;
         end.seek_end()?;
         Ok(Sequence(end.next_sequence() - 1))
     }
@@ -86,6 +96,6 @@ impl Reader {
     /// The journal's directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.cursor.directory().path()
+        self.traversal.directory().storage.dir()
     }
 }

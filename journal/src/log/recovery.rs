@@ -1,36 +1,37 @@
 //! Recovery: what the next writer does with the journal it finds, under the lock, before it writes anything of its own.
 //!
 //! ```text
-//!  headers and their chain > the last but one is sealed (or its roll was interrupted: seal it)
-//!    > walk the last one to p, the first frame that is not sane, whole and next
-//!    > sealed: nothing to do      > not sealed: copy what follows p to quarantine, clear it, seal at p
+//!  spares that the writer had gone on in get their names > headers and their chain
+//!    > last segment sealed in order: done, whatever the length of the journal
+//!    > walk from the first segment that is not known to be durable to p, the first frame that is not sane, whole
+//!      and next; W: the highest durable sequence that any whole frame or header tells
+//!    > p <= W: damage, refuse      > else: copy everything behind p to quarantine, clear it, seal at p
 //! ```
 //!
-//! Invariants: every step is either not done or done, and doing it again changes nothing; a committed frame is
-//! never touched; nothing that is not zero is cleared before its copy is on disk.
-
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+//! Invariants: every step is either not done or done, and doing it again changes nothing; a committed frame at or
+//! below W is never touched; nothing that is not zero is cleared before its copy is on disk.
 
 use crate::record::{Sequence, Time};
 
 use super::appender::Recovered;
-use super::control::{
-    SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_RECOVERED, SEALED_ROLLED, Seal, Standing,
-};
-use super::directory::Directory;
+use super::control::{SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Seal};
+use super::cut::{copy_spare, end_behind, end_within, seal_at};
+use super::directory::{Directory, segment_name, spare_name};
 use super::error::{Damage, HeaderDamage, JournalError};
+use super::flusher::{Finished, put_index};
 use super::frame::FRAME_ALIGN;
 use super::header::{Fields, HEADER_BYTES};
-use super::segment::{Segment, read_header};
-use super::walk::{Seen, Walk};
-use super::writer::SegmentWriter;
+use super::index::{Index, Samples};
+use super::planted::{Bug, planted};
+use super::segment::{Head, Segment, read_head};
+use super::storage::{Region as _, Storage};
+use super::walk::{Evidence, Seen, Walk};
 
 /// Where the next writer's turn begins.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Turn<S: Storage> {
     /// Next sequence, last time.
-    pub(super) standing: Standing,
+    pub(super) place: Place,
     pub(super) journal_id: [u8; 16],
     /// The new segment's place in the journal.
     pub(super) index: u64,
@@ -40,13 +41,26 @@ pub(super) struct Turn {
     /// Reason in the seal of the turn before; 0 if there was none.
     pub(super) predecessor_reason: u16,
     pub(super) quarantined_bytes: u64,
+    /// The highest step that was moved to quarantine; 0 if there was none.
+    pub(super) lost_until: u64,
+    /// The segment before, to be hashed; none if the new one takes its place.
+    pub(super) predecessor: Option<Finished<S>>,
+    /// Spares that nobody went on in, to be deleted when the turn has begun.
+    pub(super) stale_spares: Vec<u64>,
 }
 
-impl Turn {
+/// Next sequence, last time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) next: u64,
+    pub(super) time: i64,
+}
+
+impl<S: Storage> Turn<S> {
     /// The first turn of a new journal.
-    pub(super) fn first(journal_id: [u8; 16]) -> Self {
+    fn first(journal_id: [u8; 16], stale_spares: Vec<u64>) -> Self {
         Self {
-            standing: Standing { next: 1, time: 0 },
+            place: Place { next: 1, time: 0 },
             journal_id,
             index: 1,
             epoch: 1,
@@ -54,56 +68,85 @@ impl Turn {
             predecessor_used_bytes: 0,
             predecessor_reason: 0,
             quarantined_bytes: 0,
+            lost_until: 0,
+            predecessor: None,
+            stale_spares,
         }
     }
 
     /// What the appender tells of it.
     pub(super) fn recovered(&self) -> Recovered {
         Recovered {
-            last_sequence: Sequence(self.standing.next - 1),
-            last_time: Time(self.standing.time),
+            last_sequence: Sequence(self.place.next - 1),
+            last_time: Time(self.place.time),
             quarantined_bytes: self.quarantined_bytes,
+            lost_until: Sequence(self.lost_until),
             was_clean: matches!(self.predecessor_reason, 0 | SEALED_ENDED | SEALED_FAILED),
         }
     }
 }
 
-/// Brings the journal with these segments into order and says where to go on.
-pub(super) fn recover(directory: &Directory, segments: &[u64]) -> Result<Turn, JournalError> {
-    let (before, last) = check_chain(directory, segments)?;
-    if let Some(before) = before {
-        check_sealed(directory, &before, &last)?;
+/// How a journal ends.
+#[derive(Debug)]
+struct End<S: Storage> {
+    segment: Segment<S>,
+    walk: Walk,
+    seal: Seal,
+    quarantined_bytes: u64,
+    lost_until: u64,
+}
+
+/// Brings the journal into order and says where to go on.
+pub(super) fn recover<S: Storage>(directory: &Directory<S>) -> Result<Turn<S>, JournalError> {
+    let mut listing = directory.list()?;
+    if listing.segments.is_empty() {
+        let mut journal_id = [0; 16];
+        journal_id[..8].copy_from_slice(&directory.storage.random()?.to_le_bytes());
+        journal_id[8..].copy_from_slice(&directory.storage.random()?.to_le_bytes());
+        // The first segment is made under the first of these names.
+        listing.spares.retain(|index| *index != 1);
+        return Ok(Turn::first(journal_id, listing.spares));
     }
-    let path = directory.segment_path(last.first_sequence);
-    let segment = Segment::open(path, last.first_sequence)?.ok_or_else(|| missing(directory, &last))?;
-    let mut walk = Walk::start(&segment);
-    let (seal, quarantined_bytes) = match walk_to_end(&segment, &mut walk)? {
-        Some(seal) => (seal.reason, 0),
-        None => (SEALED_RECOVERED, seal_crashed(directory, segment, &walk)?),
+    let chain = Chain::read(directory)?;
+    let sealed = if chain.torn.is_empty() { sealed_end(directory, chain.last())? } else { None };
+    chain.check_turn(directory)?;
+    let end = match sealed {
+        Some(end) => end,
+        None => chain.find_end(directory)?,
     };
-    if seal == SEALED_ROLLED {
-        return Err(missing(directory, &Fields { first_sequence: walk.next, ..last }));
-    }
-    let turn = Turn {
-        standing: Standing { next: walk.next, time: walk.time },
+    let last = end.segment.fields;
+    let used_bytes = (end.walk.offset + SEAL_SPAN) as u64;
+    let mut turn = Turn {
+        place: Place { next: end.walk.next, time: end.walk.time },
         journal_id: last.journal_id,
         index: last.index + 1,
         epoch: last.epoch + 1,
         predecessor_first_sequence: last.first_sequence,
-        predecessor_used_bytes: (walk.offset + SEAL_SPAN) as u64,
-        predecessor_reason: seal,
-        quarantined_bytes,
+        predecessor_used_bytes: used_bytes,
+        predecessor_reason: end.seal.reason,
+        quarantined_bytes: end.quarantined_bytes,
+        lost_until: end.lost_until,
+        predecessor: None,
+        stale_spares: Vec::new(),
     };
-    if walk.next > last.first_sequence {
-        return Ok(turn);
+    if end.walk.next > last.first_sequence {
+        // Opened again: a file that was cut has all its bytes again.
+        let segment = Segment::open(directory, last.first_sequence)?
+            .ok_or_else(|| directory.missing(last.first_sequence))?;
+        turn.predecessor = Some(Finished::new(last, segment.region, used_bytes));
+    } else {
+        // The last segment holds no step, and the new one has its name: it takes its place.
+        turn.index = last.index;
+        turn.predecessor_first_sequence = last.predecessor_first_sequence;
+        turn.predecessor_used_bytes = last.predecessor_used_bytes;
     }
-    // The last segment holds no step, and the new one has its name: it takes its place.
-    Ok(Turn {
-        index: last.index,
-        predecessor_first_sequence: last.predecessor_first_sequence,
-        predecessor_used_bytes: last.predecessor_used_bytes,
-        ..turn
-    })
+    // The new segment is made under the name of the spare with its index, so that one stays.
+    turn.stale_spares = directory.list()?.spares;
+    for index in &turn.stale_spares {
+        turn.quarantined_bytes += copy_spare(directory, *index)?;
+    }
+    turn.stale_spares.retain(|index| *index != turn.index);
+    Ok(turn)
 }
 
 /// Whether a header can be the one behind another. `stepless` says that the older segment holds no step and may
@@ -118,6 +161,7 @@ pub(super) fn follows(old: &Fields, new: &Fields, stepless: bool) -> Result<(), 
     let checks = [
         (new.journal_id == old.journal_id, "another journal's id"),
         (chained, "not its index"),
+        (replaced || new.first_sequence > old.first_sequence, "not a later sequence"),
         (new.epoch >= old.epoch, "an earlier epoch"),
         (new.base_time >= old.base_time, "an earlier time"),
     ];
@@ -127,105 +171,270 @@ pub(super) fn follows(old: &Fields, new: &Fields, stepless: bool) -> Result<(), 
     }
 }
 
-/// Reads every header; gives the last two.
-fn check_chain(directory: &Directory, segments: &[u64]) -> Result<(Option<Fields>, Fields), JournalError> {
-    let mut before = None;
-    let mut last: Option<Fields> = None;
-    for &first_sequence in segments {
-        let path = directory.segment_path(first_sequence);
-        let file = File::open(&path).map_err(|error| JournalError::io("open", &path, error))?;
-        let (fields, _) = read_header(&file, &path, first_sequence)?;
-        if let Some(old) = last.replace(fields) {
-            follows(&old, &fields, false).map_err(|what| JournalError::Damaged {
-                file: path,
-                offset: 0,
-                sequence: Sequence(first_sequence),
-                what: what.into(),
-            })?;
-            before = Some(old);
+/// The seal of the last segment, if the writer ended its turn: found from the last entry of the index if there is one.
+fn sealed_end<S: Storage>(directory: &Directory<S>, last: &Fields) -> Result<Option<End<S>>, JournalError> {
+    let Some(segment) = Segment::open(directory, last.first_sequence)? else { return Ok(None) };
+    let index = Index::read(directory, last)?.and_then(Result::ok);
+    let place = index.and_then(|index| index.place(&segment, |_| true));
+    let mut walk = place.unwrap_or_else(|| Walk::start(&segment));
+    loop {
+        match walk.advance(&segment) {
+            Ok(Some(Seen::Seal(seal))) if seal.is_durable() => {
+                // What is before a seal was on disk when it was written; it itself may be in the page cache alone.
+                let synced = segment.region.sync(walk.offset, SEAL_SPAN);
+                synced.map_err(|error| JournalError::io("sync", &segment.path, error))?;
+                return Ok(Some(End { segment, walk, seal, quarantined_bytes: 0, lost_until: 0 }));
+            }
+            Ok(None | Some(Seen::Seal(_))) | Err(_) => return Ok(None),
+            Ok(Some(_)) => {}
         }
     }
-    Ok((before, last.expect("a journal has a segment")))
 }
 
-/// Makes sure that the last segment but one ends in a seal where the last one says. A roll that was interrupted has
-/// left everything but the seal.
-fn check_sealed(directory: &Directory, before: &Fields, last: &Fields) -> Result<(), JournalError> {
-    let path = directory.segment_path(before.first_sequence);
-    let segment =
-        Segment::open(path.clone(), before.first_sequence)?.ok_or_else(|| missing(directory, before))?;
-    let used = last.predecessor_used_bytes;
-    let sane = (HEADER_BYTES as u64 + SEAL_SPAN as u64..=before.segment_bytes).contains(&used);
-    if !sane || !used.is_multiple_of(FRAME_ALIGN as u64) {
-        let what = HeaderDamage::Chain("not its length").into();
-        return Err(segment.damaged(0, last.first_sequence, what));
-    }
-    let offset = used as usize - SEAL_SPAN;
-    let damaged = |what| segment.damaged(offset, last.first_sequence, what);
-    let mut walk = Walk { offset, next: last.first_sequence, time: last.base_time };
-    match walk.advance(&segment).map_err(damaged)? {
-        Some(Seen::Seal(_)) => Ok(()),
-        None if before.epoch == last.epoch => {
-            let segment = Segment::reopen(path, before.first_sequence)?;
-            let mut writer = SegmentWriter::at(segment, offset);
-            writer.seal(Standing { next: walk.next, time: walk.time }, SEALED_ROLLED)?;
-            writer.sync()
+/// The headers of a journal, in order and chained, and what they say of the disk.
+struct Chain {
+    /// Every segment with a whole header.
+    fields: Vec<Fields>,
+    /// Segments behind those, whose headers never reached the disk.
+    torn: Vec<u64>,
+    /// The highest step that a header says was durable.
+    durable: u64,
+}
+
+impl Chain {
+    /// Names the spares that the writer had gone on in, then reads every header.
+    fn read<S: Storage>(directory: &Directory<S>) -> Result<Self, JournalError> {
+        let mut chain = Self { fields: Vec::new(), torn: Vec::new(), durable: 0 };
+        for first_sequence in directory.segments()? {
+            let name = segment_name(first_sequence);
+            match read_head(&directory.storage, &name, Some(first_sequence))? {
+                Some(Head::Whole { fields, .. }) if chain.torn.is_empty() => {
+                    chain.check(directory, &fields)?;
+                    chain.push(fields);
+                }
+                // Behind a header that never reached the disk: what it says of the disk counts, its steps do not.
+                Some(Head::Whole { fields, .. }) => {
+                    chain.durable = chain.durable.max(fields.durable_sequence);
+                    chain.torn.push(first_sequence);
+                }
+                Some(Head::Torn) if !chain.fields.is_empty() => chain.torn.push(first_sequence),
+                Some(Head::Torn) => {
+                    return Err(directory.damaged_header(first_sequence, HeaderDamage::Torn));
+                }
+                None => return Err(directory.missing(first_sequence)),
+            }
         }
-        _ => Err(damaged(Damage::NotSealed)),
+        if let Some(&first_sequence) = chain.torn.first() {
+            if chain.durable >= first_sequence {
+                return Err(directory.damaged_header(first_sequence, HeaderDamage::Torn));
+            }
+            return Ok(chain);
+        }
+        while let Some(fields) = directory.started_spare(chain.last().index + 1)? {
+            if follows(chain.last(), &fields, false).is_err() || fields.epoch != chain.last().epoch {
+                break;
+            }
+            let name = segment_name(fields.first_sequence);
+            directory.storage.rename(&spare_name(fields.index), &name)?;
+            directory.storage.sync_names()?;
+            chain.push(fields);
+        }
+        Ok(chain)
     }
+
+    fn check<S: Storage>(&self, directory: &Directory<S>, fields: &Fields) -> Result<(), JournalError> {
+        let Some(old) = self.fields.last() else { return Ok(()) };
+        follows(old, fields, false).map_err(|what| directory.damaged_header(fields.first_sequence, what))
+    }
+
+    fn push(&mut self, fields: Fields) {
+        self.durable = self.durable.max(fields.durable_sequence);
+        self.fields.push(fields);
+    }
+
+    fn last(&self) -> &Fields {
+        self.fields.last().expect("a journal has a segment")
+    }
+
+    /// The first segment that may hold a step which is not durable. A turn begins when everything before it is.
+    fn first_not_durable(&self) -> usize {
+        let turn = self.fields.partition_point(|fields| fields.epoch < self.last().epoch);
+        let durable = self.fields.partition_point(|fields| fields.first_sequence <= self.durable + 1);
+        turn.max(durable.saturating_sub(1))
+    }
+
+    /// Makes sure that the turn before the last one ends in a seal where the last one says.
+    fn check_turn<S: Storage>(&self, directory: &Directory<S>) -> Result<(), JournalError> {
+        let turn = self.fields.partition_point(|fields| fields.epoch < self.last().epoch);
+        let Some(before) = turn.checked_sub(1).map(|before| &self.fields[before]) else { return Ok(()) };
+        let first = &self.fields[turn];
+        let segment = Segment::open(directory, before.first_sequence)?
+            .ok_or_else(|| directory.missing(before.first_sequence))?;
+        let used = first.predecessor_used_bytes;
+        let sane = (HEADER_BYTES as u64 + SEAL_SPAN as u64..=before.segment_bytes).contains(&used);
+        if !sane || !used.is_multiple_of(FRAME_ALIGN as u64) {
+            return Err(directory.damaged_header(first.first_sequence, HeaderDamage::Chain("not its length")));
+        }
+        let offset = used as usize - SEAL_SPAN;
+        let mut walk = Walk { offset, next: first.first_sequence, time: first.base_time };
+        match walk.advance(&segment) {
+            Ok(Some(Seen::Seal(_))) => Ok(()),
+            Ok(_) => Err(segment.damaged(offset, first.first_sequence, Damage::NotSealed)),
+            Err(damage) => Err(segment.damaged(offset, first.first_sequence, damage)),
+        }
+    }
+
+    /// Walks to the end of the journal, and makes it one if the writer did not. Every segment on the way may be in
+    /// the page cache alone, and is on disk then.
+    fn find_end<S: Storage>(self, directory: &Directory<S>) -> Result<End<S>, JournalError> {
+        let mut durable = self.durable;
+        let mut at = self.first_not_durable();
+        // The segment before may miss the seal of a roll that was interrupted.
+        at = at.saturating_sub(usize::from(at > 0 && self.fields[at - 1].epoch == self.fields[at].epoch));
+        loop {
+            let fields = &self.fields[at];
+            let segment = Segment::open(directory, fields.first_sequence)?
+                .ok_or_else(|| directory.missing(fields.first_sequence))?;
+            let mut samples = Samples::for_segment(fields.segment_bytes);
+            let mut walk = Walk::start(&segment);
+            let stopped = walk_to_end(&segment, &mut walk, &mut samples, &mut durable)?;
+            let next = self.fields.get(at + 1);
+            if !planted(Bug::RecoveryNotSynced) {
+                sync(&segment)?;
+            }
+            match stopped {
+                Stopped::Sealed(seal) => match next {
+                    Some(next) if is_successor(&walk, next) => {}
+                    Some(next) => {
+                        let what = HeaderDamage::Chain("not where the segment before ends");
+                        return Err(directory.damaged_header(next.first_sequence, what));
+                    }
+                    None if seal.is_durable() => {
+                        drop(put_index(directory, fields, &samples, seal.used_bytes));
+                        return Ok(End { segment, walk, seal, quarantined_bytes: 0, lost_until: 0 });
+                    }
+                    None => return self.end_behind_roll(directory, segment, walk, seal, durable),
+                },
+                Stopped::Nothing if next.is_some_and(|next| is_interrupted_roll(&segment, &walk, next)) => {
+                    seal_at(directory, &segment, walk, SEALED_ROLLED, &samples)?;
+                }
+                Stopped::Nothing | Stopped::Damaged(_) => {
+                    let damage = match stopped {
+                        Stopped::Damaged(damage) => Some(damage),
+                        _ => None,
+                    };
+                    return self.cut(directory, at, segment, (walk, &samples), durable, damage);
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// The last segment is sealed by a roll, and the next one was never begun, or its header never reached the disk.
+    fn end_behind_roll<S: Storage>(
+        &self,
+        directory: &Directory<S>,
+        segment: Segment<S>,
+        walk: Walk,
+        seal: Seal,
+        durable: u64,
+    ) -> Result<End<S>, JournalError> {
+        let next = seal.next_first_sequence;
+        let is_there = self.torn.first() == Some(&next)
+            || directory.list()?.spares.contains(&(segment.fields.index + 1));
+        if !is_there || durable >= next {
+            return Err(directory.missing(next));
+        }
+        let quarantined = end_behind(directory, &segment, true, &self.torn)?;
+        let quarantined_bytes = quarantined.iter().map(|it| it.bytes).sum();
+        Ok(End { segment, walk, seal, quarantined_bytes, lost_until: 0 })
+    }
+
+    /// Ends the journal at a place where there is no whole frame, if nothing says that there was one on disk.
+    fn cut<S: Storage>(
+        &self,
+        directory: &Directory<S>,
+        at: usize,
+        segment: Segment<S>,
+        (walk, samples): (Walk, &Samples),
+        mut durable: u64,
+        damage: Option<Damage>,
+    ) -> Result<End<S>, JournalError> {
+        let mut evidence = walk.evidence_behind(&segment);
+        for fields in &self.fields[at + 1..] {
+            if let Some(later) = Segment::open(directory, fields.first_sequence)? {
+                evidence = evidence.and(Evidence::of_all(&later));
+            }
+        }
+        durable = durable.max(evidence.durable);
+        if walk.next <= durable {
+            return Err(segment.damaged(
+                walk.offset,
+                walk.next,
+                damage.unwrap_or(Damage::Durable { durable }),
+            ));
+        }
+        let behind = self.segments_from(at + 1);
+        let (seal, quarantined) = end_within(directory, &segment, walk, samples, &behind)?;
+        let quarantined_bytes = quarantined.iter().map(|it| it.bytes).sum();
+        let lost_until = if evidence.last_step >= walk.next { evidence.last_step } else { 0 };
+        Ok(End { segment, walk, seal, quarantined_bytes, lost_until })
+    }
+
+    /// The segments from this one on, and those whose headers never reached the disk, in order.
+    fn segments_from(&self, from: usize) -> Vec<u64> {
+        let whole = self.fields[from..].iter().map(|fields| fields.first_sequence);
+        whole.chain(self.torn.iter().copied()).collect()
+    }
+}
+
+/// Why a walk stopped.
+pub(super) enum Stopped {
+    /// At a seal.
+    Sealed(Seal),
+    /// Where nothing is.
+    Nothing,
+    /// Where something is that is no frame of this place.
+    Damaged(Damage),
 }
 
 /// Walks to the seal, or to the first frame that is not sane, whole and next.
-fn walk_to_end(segment: &Segment, walk: &mut Walk) -> Result<Option<Seal>, JournalError> {
+pub(super) fn walk_to_end<S: Storage>(
+    segment: &Segment<S>,
+    walk: &mut Walk,
+    samples: &mut Samples,
+    durable: &mut u64,
+) -> Result<Stopped, JournalError> {
     loop {
+        samples.note(walk);
         match walk.advance(segment) {
-            Ok(Some(Seen::Seal(seal))) => return Ok(Some(seal)),
+            Ok(Some(Seen::Seal(seal))) => return Ok(Stopped::Sealed(seal)),
+            Ok(Some(Seen::Sync(sync))) => *durable = (*durable).max(sync.durable_sequence),
             Ok(Some(_)) => {}
+            Ok(None) => return Ok(Stopped::Nothing),
             Err(newer @ Damage::FrameKind { .. }) => {
                 return Err(segment.damaged(walk.offset, walk.next, newer));
             }
-            Err(damage) if walk.is_sealed_behind(segment) => {
-                return Err(segment.damaged(walk.offset, walk.next, damage));
-            }
-            Ok(None) | Err(_) => return Ok(None),
+            Err(damage) => return Ok(Stopped::Damaged(damage)),
         }
     }
 }
 
-/// Moves what follows the last whole frame to quarantine and seals the segment there. Gives the bytes moved.
-fn seal_crashed(directory: &Directory, segment: Segment, walk: &Walk) -> Result<u64, JournalError> {
-    let Segment { path, fields, region, .. } = segment;
-    let from = walk.offset as u64;
-    let to = if region.len().is_multiple_of(8) {
-        region.last_nonzero(walk.offset, region.len()).map_or(from, |end| end as u64)
-    } else {
-        region.len() as u64
-    };
-    drop(region);
-    let failed = |error| JournalError::io("write to", &path, error);
-    let file = File::options().read(true).write(true).open(&path).map_err(failed)?;
-    let name = format!("{:020}-epoch-{}-offset-{from}.tail", fields.first_sequence, fields.epoch);
-    let quarantined = directory.quarantine(&name, &file, from, to - from)?;
-    directory.allocate(&file, &path, fields.segment_bytes)?;
-    let zeros = [0; 64 * 1024];
-    let mut at = from;
-    while at < to {
-        let len = (to - at).min(zeros.len() as u64);
-        file.write_all_at(&zeros[..len as usize], at).map_err(failed)?;
-        at += len;
-    }
-    let mut writer = SegmentWriter::at(Segment::reopen(path, fields.first_sequence)?, walk.offset);
-    writer.seal(Standing { next: walk.next, time: walk.time }, SEALED_RECOVERED)?;
-    writer.sync()?;
-    Ok(quarantined)
+/// Whether a segment with this header goes on where a walk ended at a seal.
+pub(super) fn is_successor(walk: &Walk, next: &Fields) -> bool {
+    next.first_sequence == walk.next
+        && next.base_time == walk.time
+        && next.predecessor_used_bytes == (walk.offset + SEAL_SPAN) as u64
 }
 
-fn missing(directory: &Directory, fields: &Fields) -> JournalError {
-    let first_sequence = fields.first_sequence;
-    JournalError::Damaged {
-        file: directory.segment_path(first_sequence),
-        offset: 0,
-        sequence: Sequence(first_sequence),
-        what: Damage::SegmentMissing { first_sequence },
-    }
+/// Whether only the seal is missing that would send a reader to the next segment.
+fn is_interrupted_roll<S: Storage>(segment: &Segment<S>, walk: &Walk, next: &Fields) -> bool {
+    segment.fields.epoch == next.epoch
+        && is_successor(walk, next)
+        && segment.end_of_bytes(walk.offset) <= walk.offset + SEAL_SPAN
+}
+
+fn sync<S: Storage>(segment: &Segment<S>) -> Result<(), JournalError> {
+    let region = &segment.region;
+    region.sync(0, region.len()).map_err(|error| JournalError::io("sync", &segment.path, error))
 }

@@ -1,72 +1,107 @@
-//! A segment: one open file of the journal, its header checked, its bytes mapped.
+//! A segment: one open file of the journal, its header checked, its bytes at hand.
 //!
 //! Invariants: the header is whole and belongs to the file's name; the region never reaches past the end of the
 //! file as it was when opened, nor past the length in the header.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::record::Sequence;
 
+use super::directory::{Directory, segment_name, spare_name};
 use super::error::{Damage, HeaderDamage, JournalError};
 use super::frame::Seed;
-use super::header::{Fields, HEADER_BYTES, Refusal};
-use super::options::JournalOptions;
-use super::region::Region;
+use super::header::{Fields, HEADER_BYTES, Refusal, is_torn};
+use super::options::check_segment_bytes;
+use super::storage::{Region as _, Storage};
 
 /// Bound of sequences, indexes and epochs: client order ids hold a sequence shifted by six bits.
 const NUMBER_MAX: u64 = 1 << 58;
 
+/// How often a file that is replaced while it is opened is opened again.
+const OPEN_TRIES: u32 = 100;
+
 /// An open segment.
 #[derive(Debug)]
-pub(super) struct Segment {
-    /// Where it is.
+pub(super) struct Segment<S: Storage> {
+    /// Where it is, for messages.
     pub(super) path: PathBuf,
     /// Its header.
     pub(super) fields: Fields,
     /// Its bytes.
-    pub(super) region: Region,
+    pub(super) region: S::Region,
     /// What its checksums start from.
     pub(super) seed: Seed,
     /// Bytes of its file when it was opened.
     pub(super) file_bytes: u64,
-    /// The file.
-    pub(super) file: File,
 }
 
-impl Segment {
-    /// Opens the segment at `path`, which its name says begins with `first_sequence`, for reading. `None` if there
-    /// is no such file.
-    pub(super) fn open(path: PathBuf, first_sequence: u64) -> Result<Option<Self>, JournalError> {
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| JournalError::io("open", &path, error))?,
-        };
-        let (fields, file_bytes) = read_header(&file, &path, first_sequence)?;
-        let len = file_bytes.min(fields.segment_bytes) as usize;
-        let region = Region::readable(&file, len).map_err(|error| JournalError::io("map", &path, error))?;
-        Ok(Some(Self::new(path, file, file_bytes, fields, region)))
+/// The first page of a file that has a segment's name.
+#[derive(Debug)]
+pub(super) enum Head {
+    /// A header that belongs to its file.
+    Whole {
+        /// What it says.
+        fields: Fields,
+        /// Bytes of the file.
+        file_bytes: u64,
+    },
+    /// Part of it never reached the disk: the machine died before the header was durable.
+    Torn,
+}
+
+impl<S: Storage> Segment<S> {
+    /// Opens the segment that begins with `first_sequence` for reading; `None` if there is no such file.
+    pub(super) fn open(directory: &Directory<S>, first_sequence: u64) -> Result<Option<Self>, JournalError> {
+        Self::open_name(directory, &segment_name(first_sequence), first_sequence)
     }
 
-    /// Opens a segment that another writer left, for the one who has the lock now and has allocated all of it.
-    pub(super) fn reopen(path: PathBuf, first_sequence: u64) -> Result<Self, JournalError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| JournalError::io("write to", &path, error))?;
-        let (fields, file_bytes) = read_header(&file, &path, first_sequence)?;
-        let region = Region::writable(&file, fields.segment_bytes as usize)
-            .map_err(|error| JournalError::io("map", &path, error))?;
-        Ok(Self::new(path, file, file_bytes, fields, region))
+    /// Opens a segment that still has a spare's name; `None` if there is none that begins with this sequence.
+    pub(super) fn open_spare(
+        directory: &Directory<S>,
+        index: u64,
+        first_sequence: u64,
+    ) -> Result<Option<Self>, JournalError> {
+        match directory.started_spare(index)? {
+            Some(fields) if fields.first_sequence == first_sequence => {
+                match Self::open_name(directory, &spare_name(index), first_sequence) {
+                    // It got its name between the two looks.
+                    Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                        Ok(None)
+                    }
+                    other => other,
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn open_name(
+        directory: &Directory<S>,
+        name: &str,
+        first_sequence: u64,
+    ) -> Result<Option<Self>, JournalError> {
+        let storage = &directory.storage;
+        for _ in 0..OPEN_TRIES {
+            match read_head(storage, name, Some(first_sequence))? {
+                None => return Ok(None),
+                Some(Head::Torn) => break,
+                Some(Head::Whole { fields, file_bytes }) => {
+                    let region = storage.open(name, file_bytes.min(fields.segment_bytes))?;
+                    // A turn without a step is replaced by the next one: the name may have come to lead to
+                    // another file between the two looks.
+                    if Fields::of_page(region.committed(0, HEADER_BYTES)) == Ok(fields) {
+                        return Ok(Some(Self::new(storage.path(name), file_bytes, fields, region)));
+                    }
+                }
+            }
+        }
+        Err(damaged(storage, name, first_sequence, HeaderDamage::Torn.into()))
     }
 
     /// A segment from its parts.
-    pub(super) fn new(path: PathBuf, file: File, file_bytes: u64, fields: Fields, region: Region) -> Self {
+    pub(super) fn new(path: PathBuf, file_bytes: u64, fields: Fields, region: S::Region) -> Self {
         let seed = Seed::new(fields.salt, fields.epoch);
-        Self { path, fields, region, seed, file_bytes, file }
+        Self { path, fields, region, seed, file_bytes }
     }
 
     /// The error for damage in this segment.
@@ -86,44 +121,60 @@ impl Segment {
         let (expected, found) = (self.fields.segment_bytes, self.file_bytes);
         (expected != found).then_some(Damage::Truncated { expected, found })
     }
+
+    /// Offset where the zeros at the end of the region begin, or `from` if that is further.
+    pub(super) fn end_of_bytes(&self, from: usize) -> usize {
+        let len = self.region.len();
+        let whole = len / 8 * 8;
+        // The last word of a file that was cut within it.
+        if len > whole && self.region.committed(whole, len - whole).iter().any(|byte| *byte != 0) {
+            return len;
+        }
+        self.region.last_nonzero(from, whole).unwrap_or(from)
+    }
 }
 
-/// Reads and checks the header of a segment; also gives the file's length.
-pub(super) fn read_header(
-    file: &File,
-    path: &Path,
-    first_sequence: u64,
-) -> Result<(Fields, u64), JournalError> {
-    let failed = |error| JournalError::io("read", path, error);
-    let damaged = |what: Damage| JournalError::Damaged {
-        file: path.to_path_buf(),
-        offset: 0,
-        sequence: Sequence(first_sequence),
-        what,
-    };
-    let file_bytes = file.metadata().map_err(failed)?.len();
-    if file_bytes < HEADER_BYTES as u64 {
+fn damaged<S: Storage>(storage: &S, name: &str, first_sequence: u64, what: Damage) -> JournalError {
+    JournalError::Damaged { file: storage.path(name), offset: 0, sequence: Sequence(first_sequence), what }
+}
+
+/// Reads and checks the header of a file that has a segment's name, or a spare's if `first_sequence` is none.
+/// `None` if there is no such file.
+pub(super) fn read_head<S: Storage>(
+    storage: &S,
+    name: &str,
+    first_sequence: Option<u64>,
+) -> Result<Option<Head>, JournalError> {
+    let Some((page, file_bytes)) = storage.head(name, HEADER_BYTES)? else { return Ok(None) };
+    let damaged = |what: Damage| damaged(storage, name, first_sequence.unwrap_or(0), what);
+    if page.len() < HEADER_BYTES {
         return Err(damaged(Damage::Truncated { expected: HEADER_BYTES as u64, found: file_bytes }));
     }
-    let mut page = [0; HEADER_BYTES];
-    file.read_exact_at(&mut page, 0).map_err(failed)?;
-    let fields = Fields::of_page(&page).map_err(|refusal| match refusal {
-        Refusal::Damaged(what) => damaged(what.into()),
-        Refusal::Newer(feature) => JournalError::NewerFormat { file: path.to_path_buf(), feature },
-    })?;
-    let contradiction = if fields.first_sequence != first_sequence {
-        Some("name")
-    } else if (JournalOptions { segment_bytes: fields.segment_bytes }).check().is_err() {
-        Some("length")
-    } else if ![first_sequence, fields.index, fields.epoch].iter().all(|n| (1..NUMBER_MAX).contains(n)) {
-        Some("numbers")
-    } else if fields.header_bytes as usize != HEADER_BYTES {
-        Some("header length")
-    } else {
-        None
+    let fields = match Fields::of_page(&page) {
+        Ok(fields) => fields,
+        Err(Refusal::Damaged(_)) if is_torn(&page) => return Ok(Some(Head::Torn)),
+        Err(Refusal::Damaged(what)) => return Err(damaged(what.into())),
+        Err(Refusal::Newer(feature)) => {
+            return Err(JournalError::NewerFormat { file: storage.path(name), feature });
+        }
     };
+    let numbers = [fields.first_sequence, fields.index, fields.epoch];
+    let contradiction =
+        if first_sequence.is_some_and(|first_sequence| fields.first_sequence != first_sequence) {
+            Some("name")
+        } else if check_segment_bytes(fields.segment_bytes).is_err() {
+            Some("length")
+        } else if !numbers.iter().all(|number| (1..NUMBER_MAX).contains(number))
+            || fields.durable_sequence >= fields.first_sequence
+        {
+            Some("numbers")
+        } else if fields.header_bytes as usize != HEADER_BYTES {
+            Some("header length")
+        } else {
+            None
+        };
     match contradiction {
         Some(field) => Err(damaged(HeaderDamage::File(field).into())),
-        None => Ok((fields, file_bytes)),
+        None => Ok(Some(Head::Whole { fields, file_bytes })),
     }
 }

@@ -12,10 +12,11 @@ use std::path::Path;
 
 use crate::record::{Sequence, Time};
 
-use super::cursor::Cursor;
+use super::directory::Directory;
 use super::error::JournalError;
 use super::frame::Frame;
-use super::lock::WriterLock;
+use super::storage::{Disk, Storage};
+use super::traversal::{Found, Traversal};
 
 /// Where a tailer begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,51 +33,89 @@ pub enum From {
 
 /// Follows a journal.
 #[derive(Debug)]
-pub struct Tailer {
-    cursor: Cursor,
+pub struct Tailer<S: Storage = Disk> {
+    traversal: Traversal<S>,
+    /// Runs ahead to learn what is durable, if only that is to be given.
+    scout: Option<Traversal<S>>,
+    /// A step that is committed and not durable yet.
+    held: Option<Found>,
 }
 
 impl Tailer {
-    /// Opens the journal in `dir`, which must exist.
+    /// Opens the journal in `dir`, which must exist. The tailer gives every step that is committed.
     ///
     /// # Errors
     /// [`JournalError::NoJournal`], [`JournalError::NewerFormat`], [`JournalError::Damaged`], [`JournalError::Io`].
     pub fn open(dir: &Path, from: From) -> Result<Self, JournalError> {
-        let mut cursor = Cursor::open(dir)?;
-        match from {
-            From::Start => {}
-            From::Sequence(sequence) => cursor.seek(sequence)?,
-            From::Time(time) => cursor.seek_time(time)?,
-            From::Now => cursor.seek_end()?,
-        }
-        Ok(Self { cursor })
+        Self::open_in(&Disk::new(dir), from, false)
     }
 
-    /// The next step, or `None` if none is committed yet. Never blocks: nothing new costs one atomic load, a step
-    /// its checksum, a roll the opening of the next segment. Behind a seal that ended a writer's turn every poll
-    /// looks whether the next segment is there.
+    /// As [`Self::open`], but gives only steps that the writer has said to be durable, in the journal's sync frames
+    /// or by sealing it. While a run in page-cache mode goes on that is what lies in finished segments.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn durable(dir: &Path, from: From) -> Result<Self, JournalError> {
+        Self::open_in(&Disk::new(dir), from, true)
+    }
+}
+
+impl<S: Storage> Tailer<S> {
+    /// Opens the journal in a storage.
+    pub(super) fn open_in(storage: &S, from: From, durable: bool) -> Result<Self, JournalError> {
+        let place = || {
+            let mut traversal = Traversal::open(&Directory::new(storage.clone()))?;
+            match from {
+                From::Start => {}
+                From::Sequence(sequence) => traversal.seek(sequence)?,
+                From::Time(time) => traversal.seek_time(time)?,
+                From::Now => traversal.seek_end()?,
+            }
+            Ok(traversal)
+        };
+        // The scout is behind the tailer at first, so that it sees whatever the tailer waits for.
+        let scout = if durable { Some(place()?) } else { None };
+        Ok(Self { traversal: place()?, scout, held: None })
+    }
+
+    /// The next step, or `None` if none is committed (or durable) yet. Never blocks: nothing new costs one atomic
+    /// load, a step its checksum, a roll the opening of the next segment. Behind a seal that ended a writer's turn
+    /// every poll looks whether the next segment is there.
     ///
     /// # Errors
     /// [`JournalError::Damaged`] where the bytes are not what was written; the tailer stays there.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Frame<'_>>, JournalError> {
-        match self.cursor.advance()? {
-            Some(found) => Ok(Some(self.cursor.frame(found))),
-            None => Ok(None),
+        let found = match self.held.take() {
+            Some(found) => found,
+            None => match self.traversal.advance()? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        if let Some(scout) = &mut self.scout {
+            let sequence = self.traversal.next_sequence() - 1;
+            while scout.durable() < sequence {
+                if scout.advance()?.is_none() && scout.durable() < sequence {
+                    self.held = Some(found);
+                    return Ok(None);
+                }
+            }
         }
+        Ok(Some(self.traversal.frame(found)))
     }
 
     /// The sequence this tailer has come to: that of the next step of the journal, whether or not the tailer was
     /// told to skip it.
     #[must_use]
     pub fn next_sequence(&self) -> Sequence {
-        Sequence(self.cursor.next_sequence())
+        Sequence(self.traversal.next_sequence() - u64::from(self.held.is_some()))
     }
 
     /// Whether a writer has the journal now. A follower that wants to end with the writer asks first and polls
     /// once more after a no.
     #[must_use]
     pub fn writer_alive(&self) -> bool {
-        WriterLock::is_held(self.cursor.directory())
+        self.traversal.directory().storage.is_locked()
     }
 }

@@ -1,7 +1,8 @@
 //! The verifier: reads every byte of a journal and says everything that is wrong, and changes nothing.
 //!
 //! ```text
-//!  per segment: header > chain > frames (checksum, order, records, padding) > seal > zeros to the end
+//!  per segment: header > chain > frames (checksum, order, records, padding) > seal > zeros to the end > index
+//!  of all:      hashes in digest frames, steps that are said to be durable and are not there
 //! ```
 //!
 //! Invariants: arbitrary bytes give findings, never a panic, and never more work than the files are long; a journal
@@ -12,18 +13,22 @@ use std::path::{Path, PathBuf};
 
 use crate::record::{Kind, OutputHash, OutputHasher, Sequence, StepRef, Time};
 
-use super::control::SEALED_ROLLED;
-use super::control::{SEAL_SPAN, Seal};
-use super::cursor::check_successor;
-use super::directory::Directory;
+use super::control::{Digest, SEAL_SPAN, SEALED_ROLLED, Seal};
+use super::directory::{Directory, index_name, segment_name};
 use super::error::{Damage, JournalError};
-use super::frame::span;
-use super::lock::WriterLock;
+use super::frame::{span, split_word};
+use super::index::{Index, Samples};
+use super::pruned;
 use super::segment::Segment;
+use super::storage::{Disk, Region as _, Storage};
+use super::traversal::check_successor;
 use super::walk::{Seen, Walk};
 
 /// Bytes between two calls of the progress function.
 const PROGRESS_BYTES: u64 = 4 << 20;
+
+/// Bytes hashed at once, while they are still in the cache.
+const HASH_BYTES: usize = 128 * 1024;
 
 /// Something wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +73,11 @@ pub struct Verified {
     pub unknown_records: u64,
     /// Hash of everything these steps decided.
     pub output_hash: OutputHash,
-    /// Everything that is wrong, in the order of the files. Empty: the journal is what was written.
+    /// The last step that the journal says was durable; 0 if it says so of none.
+    pub durable_sequence: Sequence,
+    /// Segments whose bytes have the hash that a later segment holds of them.
+    pub hashed_segments: u64,
+    /// Everything that is wrong, in the order of the files, then by hashes. Empty: the journal is what was written.
     pub findings: Vec<Finding>,
     /// Whether the last segment ends in a seal: no writer has it, and none died with it.
     pub sealed: bool,
@@ -83,43 +92,67 @@ pub struct Verified {
 /// [`JournalError::NoJournal`], [`JournalError::NotAJournal`] if there is nothing to verify,
 /// [`JournalError::NewerFormat`], [`JournalError::Io`]. Damage is no error but a finding.
 pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, JournalError> {
-    let directory = Directory::new(dir);
-    let listing = directory.list()?;
-    if let (true, Some(holds)) = (listing.segments.is_empty(), listing.foreign) {
-        return Err(JournalError::NotAJournal { dir: dir.to_path_buf(), holds });
-    }
+    verify_in(Disk::new(dir), progress)
+}
+
+/// Checks the whole journal in a storage.
+pub(super) fn verify_in<S: Storage>(
+    storage: S,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verified, JournalError> {
+    let directory = Directory::new(storage);
     let segments = directory.segments()?;
     let mut verifier = Verifier::new(&directory, &segments, progress);
     for first_sequence in segments {
         verifier.segment(first_sequence)?;
     }
-    Ok(verifier.finish())
+    while verifier.segment_behind()? {}
+    verifier.finish()
 }
 
 /// A segment that was walked to its end.
-struct Walked {
-    segment: Segment,
+struct Walked<S: Storage> {
+    segment: Segment<S>,
     walk: Walk,
     seal: Option<Seal>,
 }
 
-struct Verifier<'a> {
-    directory: &'a Directory,
+/// The hash of a segment's used bytes, as far as they were walked.
+struct Hashing {
+    hasher: blake3::Hasher,
+    hashed: usize,
+}
+
+/// A segment whose bytes were hashed.
+struct Hashed {
+    path: PathBuf,
+    first_sequence: u64,
+    used_bytes: u64,
+    hash: [u8; 32],
+}
+
+struct Verifier<'a, S: Storage> {
+    directory: &'a Directory<S>,
     progress: &'a mut dyn FnMut(u64, u64),
     total_bytes: u64,
     done_bytes: u64,
     told_bytes: u64,
-    before: Option<Walked>,
+    before: Option<Walked<S>>,
     is_first: bool,
+    durable: u64,
+    hashes: BTreeMap<u64, Hashed>,
+    digests: BTreeMap<u64, Digest>,
     hasher: OutputHasher,
     counts: [u64; 128],
     verified: Verified,
 }
 
-impl<'a> Verifier<'a> {
-    fn new(directory: &'a Directory, segments: &[u64], progress: &'a mut dyn FnMut(u64, u64)) -> Self {
-        let bytes =
-            |first: &u64| std::fs::metadata(directory.segment_path(*first)).map_or(0, |file| file.len());
+impl<'a, S: Storage> Verifier<'a, S> {
+    fn new(directory: &'a Directory<S>, segments: &[u64], progress: &'a mut dyn FnMut(u64, u64)) -> Self {
+        let bytes = |first: &u64| {
+            let head = directory.storage.head(&segment_name(*first), 0);
+            head.ok().flatten().map_or(0, |(_, len)| len)
+        };
         let total_bytes = segments.iter().map(bytes).sum();
         let hasher = OutputHasher::new();
         let verified = Verified {
@@ -133,6 +166,8 @@ impl<'a> Verifier<'a> {
             record_counts: BTreeMap::new(),
             unknown_records: 0,
             output_hash: hasher.finish(),
+            durable_sequence: Sequence(0),
+            hashed_segments: 0,
             findings: Vec::new(),
             sealed: false,
         };
@@ -144,39 +179,98 @@ impl<'a> Verifier<'a> {
             told_bytes: 0,
             before: None,
             is_first: true,
+            durable: 0,
+            hashes: BTreeMap::new(),
+            digests: BTreeMap::new(),
             hasher,
             counts: [0; 128],
             verified,
         }
     }
 
-    fn finish(mut self) -> Verified {
+    fn finish(mut self) -> Result<Verified, JournalError> {
         (self.progress)(self.total_bytes, self.total_bytes);
         let known = |kind: &Kind| (*kind, self.counts[usize::from(kind.code())]);
         self.verified.record_counts = Kind::ALL.iter().map(known).filter(|(_, count)| *count > 0).collect();
         self.verified.output_hash = self.hasher.finish();
         if let Some(last) = self.before.take() {
             self.verified.sealed = last.seal.is_some();
-            if last.seal.as_ref().is_some_and(|seal| seal.reason == SEALED_ROLLED) {
-                let first_sequence = last.walk.next;
-                let missing = Segment { path: self.directory.segment_path(first_sequence), ..last.segment };
-                self.find(&missing, 0, first_sequence, Damage::SegmentMissing { first_sequence });
+            let next = last.walk.next;
+            let is_rolled = last.seal.as_ref().is_some_and(|seal| seal.reason == SEALED_ROLLED);
+            // A machine that died may have left the spare that the writer went on in without its header.
+            if is_rolled && !self.directory.list()?.spares.contains(&(last.segment.fields.index + 1)) {
+                let path = self.directory.storage.path(&segment_name(next));
+                let missing = Segment { path, ..last.segment };
+                self.find(&missing, 0, next, Damage::SegmentMissing { first_sequence: next });
+            } else if next <= self.durable {
+                let durable = self.durable;
+                self.find(&last.segment, last.walk.offset, next, Damage::Durable { durable });
             }
         }
-        self.verified
+        self.check_digests();
+        self.verified.durable_sequence = Sequence(self.durable);
+        Ok(self.verified)
     }
 
-    fn find(&mut self, segment: &Segment, offset: usize, sequence: u64, what: Damage) {
+    /// Compares the hashes that digest frames hold with those of the segments.
+    fn check_digests(&mut self) {
+        for (index, digest) in &self.digests {
+            // A segment that is not whole is a finding already.
+            let Some(hashed) = self.hashes.get(index) else { continue };
+            let is_it = digest.first_sequence == hashed.first_sequence
+                && digest.used_bytes == hashed.used_bytes
+                && digest.hash == hashed.hash;
+            if is_it {
+                self.verified.hashed_segments += 1;
+            } else {
+                self.verified.findings.push(Finding {
+                    file: hashed.path.clone(),
+                    offset: 0,
+                    sequence: Sequence(hashed.first_sequence),
+                    what: Damage::Digest,
+                });
+            }
+        }
+    }
+
+    fn find(&mut self, segment: &Segment<S>, offset: usize, sequence: u64, what: Damage) {
         let (file, sequence) = (segment.path.clone(), Sequence(sequence));
         self.verified.findings.push(Finding { file, offset: offset as u64, sequence, what });
     }
 
+    /// Goes on in a segment that got its name after the listing, or has none yet.
+    fn segment_behind(&mut self) -> Result<bool, JournalError> {
+        let Some(Walked { segment, walk, seal: Some(seal) }) = &self.before else { return Ok(false) };
+        if seal.reason != SEALED_ROLLED {
+            return Ok(false);
+        }
+        let (directory, index, next) = (self.directory, segment.fields.index + 1, walk.next);
+        let mut found = Segment::open(directory, next)?;
+        if found.is_none() {
+            found = Segment::open_spare(directory, index, next)?;
+        }
+        if found.is_none() {
+            found = Segment::open(directory, next)?;
+        }
+        // Whatever it says, the journal goes on in a later one only.
+        let Some(found) = found.filter(|found| found.fields.index == index) else { return Ok(false) };
+        self.verified.segments += 1;
+        self.verified.bytes += found.file_bytes;
+        self.total_bytes += found.file_bytes;
+        self.opened(found)?;
+        Ok(true)
+    }
+
     fn segment(&mut self, first_sequence: u64) -> Result<(), JournalError> {
-        let path = self.directory.segment_path(first_sequence);
         let is_first = std::mem::take(&mut self.is_first);
-        let segment = match Segment::open(path, first_sequence) {
+        let segment = match Segment::open(self.directory, first_sequence) {
             Ok(Some(segment)) => segment,
-            Ok(None) => return Err(JournalError::NoJournal { dir: self.directory.path().to_path_buf() }),
+            Ok(None) if pruned::given_up(self.directory, first_sequence)?.is_some() => {
+                // Pruned since the listing: what follows is the start.
+                (self.before, self.is_first) = (None, true);
+                return Ok(());
+            }
+            Ok(None) => return Err(self.directory.no_journal()),
             Err(JournalError::Damaged { file, offset, sequence, what }) => {
                 self.verified.findings.push(Finding { file, offset, sequence, what });
                 self.before = None;
@@ -187,12 +281,17 @@ impl<'a> Verifier<'a> {
         if let Some(what) = segment.truncated() {
             self.find(&segment, segment.region.len(), 0, what);
         }
-        if is_first && segment.fields.index > 1 {
-            self.find(&segment, 0, first_sequence, Damage::StartMissing { first_sequence });
+        if is_first && let Some(what) = pruned::damage_of_start(self.directory, &segment.fields)? {
+            self.find(&segment, 0, first_sequence, what);
         }
+        self.opened(segment)
+    }
+
+    fn opened(&mut self, segment: Segment<S>) -> Result<(), JournalError> {
         if let Some(before) = self.before.take() {
             self.chain(&before, &segment);
         }
+        self.durable = self.durable.max(segment.fields.durable_sequence);
         let file_bytes = segment.file_bytes;
         self.before = self.frames(segment)?;
         self.done_bytes += file_bytes;
@@ -200,7 +299,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Checks that a segment goes on where the one before it ended.
-    fn chain(&mut self, before: &Walked, segment: &Segment) {
+    fn chain(&mut self, before: &Walked<S>, segment: &Segment<S>) {
         let Walked { segment: old, walk, seal } = before;
         let new = &segment.fields;
         let stepless = walk.next == old.fields.first_sequence;
@@ -216,20 +315,33 @@ impl<'a> Verifier<'a> {
     }
 
     /// Walks the frames of a segment; `None` if damage ended the walk.
-    fn frames(&mut self, segment: Segment) -> Result<Option<Walked>, JournalError> {
+    fn frames(&mut self, segment: Segment<S>) -> Result<Option<Walked<S>>, JournalError> {
         let mut walk = Walk::start(&segment);
+        let mut samples = Samples::for_segment(segment.fields.segment_bytes);
+        let mut hashing = Hashing { hasher: blake3::Hasher::new(), hashed: 0 };
         loop {
-            match walk.advance(&segment) {
+            samples.note(&walk);
+            let (at, next) = (walk.offset, walk.next);
+            let seen = walk.advance(&segment);
+            if matches!(seen, Ok(Some(_))) {
+                self.fill(&segment, at, next);
+            }
+            match seen {
                 Ok(Some(Seen::Step { offset, len })) => self.step(&segment, offset, len),
                 Ok(Some(Seen::Control)) => {}
+                Ok(Some(Seen::Sync(sync))) => self.durable = self.durable.max(sync.durable_sequence),
+                Ok(Some(Seen::Digest(digest))) => {
+                    self.digests.insert(digest.index, digest);
+                }
                 Ok(Some(Seen::Seal(seal))) => {
+                    self.finished(&segment, &seal, hashing, &samples)?;
                     self.zeros(&segment, walk.offset + SEAL_SPAN, walk.next, |bytes| Damage::NotZero {
                         bytes,
                     });
                     return Ok(Some(Walked { segment, walk, seal: Some(seal) }));
                 }
                 Ok(None) => {
-                    let is_quiet = !WriterLock::is_held(self.directory);
+                    let is_quiet = !self.directory.storage.is_locked();
                     if is_quiet && segment.region.word(walk.offset) != 0 {
                         continue;
                     }
@@ -247,6 +359,7 @@ impl<'a> Verifier<'a> {
                     return Ok(None);
                 }
             }
+            hashing.update(&segment, walk.offset, HASH_BYTES);
             let done_bytes = self.done_bytes + walk.offset as u64;
             if done_bytes - self.told_bytes >= PROGRESS_BYTES {
                 self.told_bytes = done_bytes;
@@ -255,33 +368,80 @@ impl<'a> Verifier<'a> {
         }
     }
 
+    /// A segment that ends in its seal: its hash, and the index beside it.
+    fn finished(
+        &mut self,
+        segment: &Segment<S>,
+        seal: &Seal,
+        mut hashing: Hashing,
+        samples: &Samples,
+    ) -> Result<(), JournalError> {
+        if seal.is_durable() {
+            self.durable = self.durable.max(seal.last_sequence);
+        }
+        hashing.update(segment, seal.used_bytes as usize, 1);
+        let (fields, path) = (&segment.fields, segment.path.clone());
+        let hash = *hashing.hasher.finalize().as_bytes();
+        let (first_sequence, used_bytes) = (fields.first_sequence, seal.used_bytes);
+        self.hashes.insert(fields.index, Hashed { path, first_sequence, used_bytes, hash });
+        let what = match Index::read(self.directory, fields)? {
+            Some(Ok(index)) if !index.is(samples) => "is not the one of its frames",
+            Some(Err(what)) => what,
+            _ => return Ok(()),
+        };
+        self.verified.findings.push(Finding {
+            file: self.directory.storage.path(&index_name(first_sequence)),
+            offset: 0,
+            sequence: Sequence(first_sequence),
+            what: Damage::Index(what),
+        });
+        Ok(())
+    }
+
     /// Finds bytes from `from` to the end that are not zero.
-    fn zeros(&mut self, segment: &Segment, from: usize, sequence: u64, what: impl Fn(u64) -> Damage) {
+    fn zeros(&mut self, segment: &Segment<S>, from: usize, sequence: u64, what: impl Fn(u64) -> Damage) {
         if let Some(end) = segment.region.last_nonzero(from, segment.region.len()) {
             self.find(segment, from, sequence, what((end - from) as u64));
         }
     }
 
-    fn step(&mut self, segment: &Segment, offset: usize, len: usize) {
-        let step = StepRef::from_frame(segment.region.committed(offset, len)).expect("a step has a header");
-        if let Some(end) = segment.region.last_nonzero(offset + len, offset + span(len)) {
-            let bytes = (end - offset - len) as u64;
-            self.find(segment, offset + len, step.sequence().0, Damage::NotZero { bytes });
+    /// Finds bytes between a whole frame and where the next one begins that are not zero.
+    fn fill(&mut self, segment: &Segment<S>, offset: usize, sequence: u64) {
+        let (len, _) = split_word(segment.region.word(offset));
+        let (from, to) = (offset + len as usize, offset + span(len as usize));
+        if let Some(end) = segment.region.last_nonzero(from, to) {
+            self.find(segment, from, sequence, Damage::NotZero { bytes: (end - from) as u64 });
         }
-        if !step.is_well_formed() {
+    }
+
+    fn step(&mut self, segment: &Segment<S>, offset: usize, len: usize) {
+        let step = StepRef::from_frame(segment.region.committed(offset, len)).expect("a step has a header");
+        let Self { hasher, counts, verified, .. } = self;
+        hasher.begin(step);
+        let is_well_formed = step.look(|kind, record| {
+            match kind {
+                Some(kind) => counts[usize::from(kind.code())] += 1,
+                None => verified.unknown_records += 1,
+            }
+            hasher.record(kind, record);
+        });
+        if !is_well_formed {
             self.find(segment, offset, step.sequence().0, Damage::Records);
         }
-        for record in step.records() {
-            match record.kind() {
-                Some(kind) => self.counts[usize::from(kind.code())] += 1,
-                None => self.verified.unknown_records += 1,
-            }
-        }
-        self.hasher.step(step);
         if self.verified.steps == 0 {
             (self.verified.first_sequence, self.verified.first_time) = (step.sequence(), step.time());
         }
         (self.verified.last_sequence, self.verified.last_time) = (step.sequence(), step.time());
         self.verified.steps += 1;
+    }
+}
+
+impl Hashing {
+    /// Hashes what was walked since the last time, if that is as much as `least`.
+    fn update<S: Storage>(&mut self, segment: &Segment<S>, to: usize, least: usize) {
+        if to - self.hashed >= least {
+            self.hasher.update(segment.region.committed(self.hashed, to - self.hashed));
+            self.hashed = to;
+        }
     }
 }

@@ -50,11 +50,13 @@ pub(super) mod sealed {
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     pub(super) header: RecordHeader,
-    pub(super) body: &'a [u8],
+    /// Header and body.
+    pub(super) whole: &'a [u8],
 }
 
 impl<'a> Record<'a> {
     /// What the record is; `None` if this build does not know the kind.
+    #[inline]
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         Kind::from_code(self.header.kind)
@@ -68,8 +70,8 @@ impl<'a> Record<'a> {
 
     /// The body's bytes, tail included, without padding.
     #[must_use]
-    pub const fn bytes(&self) -> &'a [u8] {
-        self.body
+    pub fn bytes(&self) -> &'a [u8] {
+        &self.whole[size_of::<RecordHeader>()..]
     }
 
     /// The body as `T`, or `None` if the record is of another kind, version or size.
@@ -79,13 +81,13 @@ impl<'a> Record<'a> {
         if self.header.kind != T::KIND.code() || self.header.version != T::VERSION {
             return None;
         }
-        T::ref_from_prefix(self.body).ok().map(|(body, _)| body)
+        T::ref_from_prefix(self.bytes()).ok().map(|(body, _)| body)
     }
 
     /// The bytes behind the fixed layout of `T`.
     #[must_use]
     pub fn tail<T: Body>(&self) -> &'a [u8] {
-        self.body.get(size_of::<T>()..).unwrap_or(&[])
+        self.bytes().get(size_of::<T>()..).unwrap_or(&[])
     }
 
     /// The tail behind `T` as single-precision values.

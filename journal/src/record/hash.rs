@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::codec::IntoBytes as _;
+use super::codec::{IntoBytes as _, Record};
 use super::input::{RunEnded, RunStarted};
 use super::kind::Kind;
 use super::step::StepRef;
@@ -42,30 +42,41 @@ impl OutputHasher {
 
     /// Adds one step.
     pub fn step(&mut self, step: StepRef<'_>) {
-        self.state.update(&step.sequence().0.to_le_bytes());
-        self.state.update(&step.time().0.to_le_bytes());
-        self.state.update(&[u8::from(step.has_orders())]);
+        self.begin(step);
         for record in step.records() {
-            match record.kind() {
-                Some(Kind::Stamps) => {}
-                Some(Kind::RunStarted) => {
-                    if let Some(started) = record.get::<RunStarted>() {
-                        self.state.update(&Kind::RunStarted.code().to_le_bytes());
-                        self.state.update(started.texts(&record).0.as_bytes());
-                    }
-                }
-                Some(Kind::RunEnded) => {
-                    // Its tail is a message for people, and may name a path.
-                    if let Some(ended) = record.get::<RunEnded>() {
-                        self.state.update(&Kind::RunEnded.code().to_le_bytes());
-                        self.state.update(ended.as_bytes());
-                    }
-                }
-                _ => {
-                    self.state.update(record.header().as_bytes());
-                    self.state.update(record.bytes());
+            self.record(record.kind(), &record);
+        }
+    }
+
+    /// Begins a step; its records follow.
+    #[inline]
+    pub(crate) fn begin(&mut self, step: StepRef<'_>) {
+        let mut start = [0; 17];
+        start[..8].copy_from_slice(&step.sequence().0.to_le_bytes());
+        start[8..16].copy_from_slice(&step.time().0.to_le_bytes());
+        start[16] = u8::from(step.has_orders());
+        self.state.update(&start);
+    }
+
+    /// Adds a record of the step, of this kind.
+    #[inline]
+    pub(crate) fn record(&mut self, kind: Option<Kind>, record: &Record<'_>) {
+        match kind {
+            Some(Kind::Stamps) => {}
+            Some(Kind::RunStarted) => {
+                if let Some(started) = record.get::<RunStarted>() {
+                    self.state.update(&Kind::RunStarted.code().to_le_bytes());
+                    self.state.update(started.texts(record).0.as_bytes());
                 }
             }
+            Some(Kind::RunEnded) => {
+                // Its tail is a message for people, and may name a path.
+                if let Some(ended) = record.get::<RunEnded>() {
+                    self.state.update(&Kind::RunEnded.code().to_le_bytes());
+                    self.state.update(ended.as_bytes());
+                }
+            }
+            _ => self.state.update(record.whole),
         }
     }
 

@@ -85,9 +85,9 @@ record! {
         8 interval_ns: i64,
     }
 
-    /// What an operator asked for.
+    /// What an operator, or the engine on its own account, asked for.
     pub struct Command: kind Command, version 1, size 32 {
-        /// Number of the request at this engine, so that its answer can name the step.
+        /// Number of the request at this engine, so that its answer can name the step; 0 if nobody waits for one.
         0 request: u64,
         /// The new value, in the limit's own unit; 0 for other actions.
         8 value: i64,
@@ -95,10 +95,12 @@ record! {
         16 action: CommandAction,
         /// Which limit, for `limit`.
         18 limit: LimitName,
+        /// Who asked.
+        20 source: CommandSource,
+        /// Why, where the engine asked.
+        22 reason: CommandReason,
         /// Zero.
-        20 reserved: u32,
-        /// Zero.
-        24 reserved2: u64,
+        24 reserved: u64,
     }
 
     /// A feed or the venue went up, down, stale, or lost something.
@@ -268,6 +270,24 @@ code! {
         FLATTEN = 4 "flatten",
         /// Change one limit.
         LIMIT = 5 "limit",
+    }
+
+    /// Who asked for a command.
+    pub struct CommandSource: u16 {
+        /// A person or a program, over the control socket.
+        OPERATOR = 0 "operator",
+        /// The engine itself, because of its environment.
+        ENGINE = 1 "engine",
+    }
+
+    /// Why the engine asked for a command.
+    pub struct CommandReason: u16 {
+        /// It did not.
+        NONE = 0 "none",
+        /// One segment of the journal stands ready, and another could not be made.
+        JOURNAL_LOW = 1 "journal_low",
+        /// None stands ready, and none could be made.
+        JOURNAL_OUT = 2 "journal_out",
     }
 
     /// A risk limit, by its configuration key.

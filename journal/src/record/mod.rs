@@ -23,8 +23,9 @@ pub use compare::{Difference, first_difference};
 pub use field::{Field, Value};
 pub use hash::{OutputHash, OutputHasher};
 pub use input::{
-    Command, CommandAction, EndReason, ExecutionKind, ExecutionReport, LimitName, LinkChanged, LinkKind,
-    LinkState, RejectReason, RunEnded, RunStarted, Tick, TickFlags, TickMarks, Timer,
+    Command, CommandAction, CommandReason, CommandSource, EndReason, ExecutionKind, ExecutionReport,
+    LimitName, LinkChanged, LinkKind, LinkState, RejectReason, RunEnded, RunStarted, Tick, TickFlags,
+    TickMarks, Timer,
 };
 pub use kind::Kind;
 pub use output::{

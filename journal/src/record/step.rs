@@ -118,8 +118,9 @@ impl Step {
     /// # Panics
     /// As [`Self::push`].
     pub fn push_record(&mut self, record: &Record<'_>) {
-        let at = self.open_raw(record.header, record.body.len());
-        self.words.as_mut_bytes()[at..at + record.body.len()].copy_from_slice(record.body);
+        let body = record.bytes();
+        let at = self.open_raw(record.header, body.len());
+        self.words.as_mut_bytes()[at..at + body.len()].copy_from_slice(body);
     }
 
     /// Says that the step holds an order request.
@@ -277,16 +278,22 @@ impl<'a> StepRef<'a> {
     /// Whether the records fill the frame exactly, as many as the header promises, the first one an input.
     #[must_use]
     pub fn is_well_formed(self) -> bool {
+        self.look(|_, _| {})
+    }
+
+    /// Shows every record with its kind, and says whether they are well-formed, as [`Self::is_well_formed`] does.
+    #[inline]
+    pub(crate) fn look(self, mut see: impl FnMut(Option<Kind>, &Record<'a>)) -> bool {
         let mut records = self.records();
         let mut count = 0;
+        let mut in_order = true;
         for record in records.by_ref() {
-            let first = count == 0;
-            if record.kind().is_some_and(|kind| kind.is_input() != first) {
-                return false;
-            }
+            let kind = record.kind();
+            see(kind, &record);
+            in_order &= kind.is_none_or(|kind| kind.is_input() == (count == 0));
             count += 1;
         }
-        count == usize::from(self.record_count()) && count > 0 && records.at == self.bytes.len()
+        in_order && count == usize::from(self.record_count()) && count > 0 && records.at == self.bytes.len()
     }
 }
 
@@ -303,15 +310,15 @@ impl<'a> Iterator for Records<'a> {
     #[inline]
     fn next(&mut self) -> Option<Record<'a>> {
         let rest = self.bytes.get(self.at..)?;
-        let (header, body) = RecordHeader::read_from_prefix(rest).ok()?;
+        let (header, _) = RecordHeader::read_from_prefix(rest).ok()?;
         let len = header.len as usize;
-        let body = body.get(..len)?;
+        let whole = rest.get(..RECORD_HEADER_BYTES + len)?;
         let end = self.at + RECORD_HEADER_BYTES + len.next_multiple_of(8);
         if end > self.bytes.len() {
             return None;
         }
         self.at = end;
-        Some(Record { header, body })
+        Some(Record { header, whole })
     }
 }
 

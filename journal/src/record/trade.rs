@@ -251,6 +251,10 @@ code! {
         /// A command that was not obeyed: an unknown action or limit, or a value that makes no sense; observed is
         /// the value, limit the one that stays in force.
         COMMAND_REFUSED = 16 "command_refused",
+        /// The disk has room for one more segment of the journal: the engine set itself reduce-only.
+        JOURNAL_LOW = 17 "journal_low",
+        /// The disk has no room for another segment of the journal: the engine halted itself.
+        JOURNAL_OUT = 18 "journal_out",
     }
 }
 

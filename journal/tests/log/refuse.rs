@@ -107,7 +107,11 @@ fn a_file_system_without_honest_files_is_refused_by_name() {
 fn segment_sizes_that_the_format_excludes_are_refused() {
     let home = TempDir::new().unwrap();
     for segment_bytes in [0, 4096, (1 << 20) - 4096, (1 << 20) + 1, (1 << 32) + 4096] {
-        let refused = Appender::create_or_open(home.path(), &JournalOptions { segment_bytes }).unwrap_err();
+        let refused = Appender::create_or_open(
+            home.path(),
+            &JournalOptions { segment_bytes, ..JournalOptions::default() },
+        )
+        .unwrap_err();
         assert!(matches!(refused, JournalError::SegmentBytes { .. }), "{refused}");
     }
     assert_eq!(names(home.path()), [""; 0]);
@@ -184,7 +188,7 @@ fn a_segment_of_another_journal_is_noticed() {
 fn a_roll_that_fails_loses_nothing_and_may_be_tried_again() {
     let home = TempDir::new().unwrap();
     let mut appender = Appender::create_or_open(home.path(), &SMALL).unwrap();
-    let in_the_way = home.path().join("spare-00000000000000000002.pawl");
+    let in_the_way = home.path().join("spare-00000000000000000004.pawl");
     fs::create_dir(&in_the_way).unwrap();
     let mut step = Step::new();
     let refused = loop {

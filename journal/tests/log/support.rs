@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use pawl_journal::log::{Appender, Frame, JournalOptions, Reader, Verified, verify};
+use pawl_journal::log::{Appender, Durability, Frame, JournalOptions, Reader, Verified, verify};
 use pawl_journal::record::{Points, RunEnded, Sequence, Step, Tick, Time};
 use tempfile::TempDir;
 
 /// The smallest segments: a journal rolls after a few thousand steps.
-pub(crate) const SMALL: JournalOptions = JournalOptions { segment_bytes: 1 << 20 };
+pub(crate) const SMALL: JournalOptions =
+    JournalOptions { segment_bytes: 1 << 20, durability: Durability::PageCache };
 
 /// Time of the step with this sequence: two steps share one.
 pub(crate) fn time_of(sequence: u64) -> Time {
@@ -79,6 +80,7 @@ pub(crate) fn segments(dir: &Path) -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "pawl"))
+        .filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with("spare-"))
         .collect();
     files.sort();
     files

@@ -4,11 +4,11 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::directory::Directory;
-use super::error::JournalError;
+use crate::log::error::JournalError;
 
 /// How often, and how far apart, a writer tries again: a probe holds the lock for an instant.
 const TRIES: u32 = 50;
@@ -16,14 +16,14 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// The lock, until dropped.
 #[derive(Debug)]
-pub(super) struct WriterLock {
+pub struct WriterLock {
     _file: File,
 }
 
 impl WriterLock {
     /// Takes the lock, or says that another writer has it.
-    pub(super) fn take(directory: &Directory) -> Result<Self, JournalError> {
-        let path = directory.lock_path();
+    pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
+        let path = dir.join("LOCK");
         let file = File::options()
             .read(true)
             .write(true)
@@ -38,12 +38,12 @@ impl WriterLock {
                 Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path, error)),
             }
         }
-        Err(JournalError::Locked { dir: directory.path().to_path_buf() })
+        Err(JournalError::Locked { dir: dir.to_path_buf() })
     }
 
     /// Whether a writer has the lock. If the file may not be opened, that cannot be known and the answer is yes.
-    pub(super) fn is_held(directory: &Directory) -> bool {
-        match File::open(directory.lock_path()) {
+    pub(super) fn is_held(dir: &Path) -> bool {
+        match File::open(dir.join("LOCK")) {
             Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }

@@ -1,0 +1,75 @@
+//! Planted bugs: mistakes that the proof makes on purpose, to show that it would find them.
+//!
+//! ```text
+//!  if planted(Bug::DroppedBarrier) { skip the sync }       a test plants one bug for its own thread
+//! ```
+//!
+//! Invariants: outside of tests [`planted`] is the constant `false`, so nothing of a bug is compiled.
+
+/// A mistake, and where it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// The flusher moves the watermark without a sync of the pages before it.
+    DroppedBarrier,
+    /// A segment that is finished is not synced before the watermark moves past it.
+    DroppedFinish,
+    /// The watermark moves before the sync that it waits for.
+    WatermarkBeforeSync,
+    /// The names are not synced before something leans on them.
+    DroppedNames,
+    /// The header of the segment that a roll went on in is never synced.
+    DroppedHeader,
+    /// A sync that failed is tried again, as if the kernel had kept what it could not write.
+    RetriedSync,
+    /// A walk takes a frame without looking at its checksum.
+    SkippedChecksum,
+    /// Every segment has the same salt, and every turn the same epoch.
+    ReusedSalt,
+    /// The commit word is stored before the bytes that it commits.
+    CommitFirst,
+    /// The next writer goes on in the segment that a crash left, behind its last whole frame.
+    AppendedIntoCrashed,
+    /// Recovery does not sync the segments that it found whole.
+    RecoveryNotSynced,
+    /// What recovery cuts off is not copied to quarantine.
+    QuarantineSkipped,
+}
+
+/// Whether this thread runs with this bug.
+#[cfg(not(test))]
+#[inline(always)]
+pub(super) const fn planted(_bug: Bug) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(super) use test::{planted, with_bug};
+
+#[cfg(test)]
+mod test {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Whether this thread runs with this bug.
+    pub(in crate::log) fn planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Runs something with a bug.
+    pub(in crate::log) fn with_bug<T>(bug: Bug, run: impl FnOnce() -> T) -> T {
+        struct Weed;
+        impl Drop for Weed {
+            fn drop(&mut self) {
+                PLANTED.set(None);
+            }
+        }
+        PLANTED.set(Some(bug));
+        let _weed = Weed;
+        run()
+    }
+}

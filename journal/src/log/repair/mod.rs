@@ -1,0 +1,343 @@
+//! Repair: makes a damaged journal usable again. Says first what that gives up, and writes down what it did.
+//!
+//! ```text
+//!  plan:       verify > survey > what is put right, where the journal is to end, what goes to quarantine
+//!  carry out:  lock > same as planned? > record "begun" > mends > cut > record "done" > verify
+//!
+//!  JOURNAL/repairs/20261121T114300.123456789Z.json      what was done, whole or not at all
+//!  JOURNAL/quarantine/                                  what was given up, byte for byte
+//! ```
+//!
+//! Invariants: nothing is deleted but indexes, which are derived; steps that a writer would refuse to give up are
+//! given up only with consent; interrupted anywhere, the next repair does the rest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::record::{Sequence, Time};
+
+use super::control::{SEALED_RECOVERED, SEALED_ROLLED};
+use super::cut::{self, Quarantined};
+use super::directory::{Directory, segment_name, spare_name};
+use super::error::JournalError;
+use super::storage::{Disk, Region as _, Storage};
+use super::verify::{Finding, Verified, verify_in};
+
+use mend::Mender;
+use record::{Record, record_name};
+use survey::{Decision, Place, Survey, outdated, places};
+
+mod mend;
+mod record;
+mod survey;
+
+/// What a repair of a journal would do.
+#[derive(Debug)]
+pub struct RepairPlan<S: Storage = Disk> {
+    /// Everything that is wrong with the journal; nothing is done if that is nothing.
+    pub findings: Vec<Finding>,
+    /// The first step there is; 0 if none is whole.
+    pub kept_from: Sequence,
+    /// The last step that stays; 0 if none does.
+    pub kept_until: Sequence,
+    /// Its time; 0 if there is none.
+    pub kept_until_time: Time,
+    /// Damage that is put right without giving anything up: the file, and how.
+    pub mended: Vec<(String, &'static str)>,
+    /// What is given up; none if every step stays.
+    pub loss: Option<Loss>,
+    /// What goes to quarantine.
+    pub quarantined: Vec<Quarantined>,
+    /// Named cursors that are beyond the end then: the sequences behind it are used again, for other steps.
+    pub cursors_ahead: Vec<CursorAhead>,
+    /// Whether it gives up steps that may have been on disk, or cannot be told: a writer refuses that.
+    pub needs_consent: bool,
+    /// Whether a writer does the same by itself when it opens the journal.
+    pub is_recovery: bool,
+    directory: Directory<S>,
+    places: Vec<Place>,
+    decision: Decision,
+}
+
+/// What a repair gives up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The first step that is given up, or was lost by the damage.
+    pub first: Sequence,
+    /// The last one that is known of, from whole frames, headers and names behind the damage; none if none is.
+    pub last: Option<Sequence>,
+    /// Whether there may be steps behind `last`.
+    pub is_open: bool,
+    /// Time of the last step that is whole in what goes to quarantine; none if none is.
+    pub last_time: Option<Time>,
+}
+
+impl Loss {
+    /// How many steps are known to be given up.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.last.map_or(0, |last| last.0 + 1 - self.first.0)
+    }
+}
+
+/// A named cursor whose place is beyond the end of the repaired journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorAhead {
+    /// Its name.
+    pub name: String,
+    /// The step it waits for.
+    pub next_sequence: Sequence,
+}
+
+/// Who has accepted what a repair gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Nobody: it must not need consent.
+    None,
+    /// A person who was asked on a terminal.
+    Terminal,
+    /// Whoever gave the flag `--accept-loss`.
+    Flag,
+}
+
+/// What a repair has done.
+#[derive(Debug)]
+pub struct Repaired {
+    /// Where it is written down; nowhere if nothing was to be done.
+    pub record: Option<PathBuf>,
+    /// What went to quarantine.
+    pub quarantined: Vec<Quarantined>,
+    /// What the journal is now. Findings that are left need another repair.
+    pub verified: Verified,
+}
+
+/// Looks at the whole journal in `dir` and plans its repair; changes nothing. Calls `progress` with the bytes done and
+/// the bytes of all, now and then.
+///
+/// # Errors
+/// [`JournalError::Locked`] while it is written; [`JournalError::NothingToKeep`], [`JournalError::StartGone`] if no
+/// repair helps; [`JournalError::NoJournal`], [`JournalError::NotAJournal`], [`JournalError::NewerFormat`],
+/// [`JournalError::Io`].
+pub fn plan(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<RepairPlan, JournalError> {
+    let mut plan = plan_in(Disk::new(dir), progress)?;
+    if plan.loss.is_some() {
+        plan.cursors_ahead = cursors_ahead(dir, plan.kept_until);
+    }
+    Ok(plan)
+}
+
+/// Plans the repair of a journal in a storage.
+pub(super) fn plan_in<S: Storage>(
+    storage: S,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<RepairPlan<S>, JournalError> {
+    let directory = Directory::new(storage);
+    directory.segments()?;
+    if directory.storage.is_locked() {
+        return Err(JournalError::Locked { dir: directory.storage.dir().to_path_buf() });
+    }
+    let verified = verify_in(directory.storage.clone(), progress)?;
+    let places = places(&directory)?;
+    let survey = Survey { directory: &directory, places: &places };
+    let decision = survey.decide(&verified.findings)?;
+    let mut plan = RepairPlan {
+        findings: verified.findings,
+        kept_from: verified.first_sequence,
+        kept_until: verified.last_sequence,
+        kept_until_time: verified.last_time,
+        mended: decision.mends.iter().map(|mend| (mend.file(), mend.how.text())).collect(),
+        loss: None,
+        quarantined: Vec::new(),
+        cursors_ahead: Vec::new(),
+        needs_consent: false,
+        is_recovery: false,
+        places: Vec::new(),
+        decision: Decision::default(),
+        directory: directory.clone(),
+    };
+    if let Some(cut) = &decision.cut {
+        let until = cut.walk.next - 1;
+        let has_steps = until >= plan.kept_from.0;
+        plan.kept_until = Sequence(if has_steps { until } else { 0 });
+        plan.kept_until_time = Time(if has_steps { cut.walk.time } else { 0 });
+        plan.needs_consent = cut.needs_consent;
+        plan.is_recovery = !cut.needs_consent && !cut.evidence.is_ended && decision.mends.is_empty();
+        let last = (cut.lost_until > until).then_some(Sequence(cut.lost_until));
+        if last.is_some() || cut.needs_consent || decision.end + 1 < places.len() {
+            let has_time = cut.evidence.last_step > until;
+            plan.loss = Some(Loss {
+                first: Sequence(until + 1),
+                last,
+                is_open: cut.evidence.last_step < cut.lost_until.max(until + 1),
+                last_time: has_time.then_some(Time(cut.evidence.last_time)),
+            });
+        }
+    }
+    (plan.places, plan.decision) = (places, decision);
+    plan.quarantined = plan.to_quarantine()?;
+    Ok(plan)
+}
+
+impl<S: Storage> RepairPlan<S> {
+    /// Whether there is nothing to repair.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.decision.mends.is_empty() && self.decision.cut.is_none()
+    }
+
+    /// The journal's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.directory.storage.dir()
+    }
+
+    /// Segments that go to quarantine whole.
+    #[must_use]
+    pub fn lost_segments(&self) -> usize {
+        self.quarantined.iter().filter(|it| it.offset == 0).count()
+    }
+
+    /// Does what is planned, as far as that was not done before, and verifies the journal. Interrupted anywhere, a plan
+    /// that is made anew does the rest. Does nothing if the plan is empty but to verify.
+    ///
+    /// # Errors
+    /// [`JournalError::LossNotAccepted`] if the plan needs consent and there is none, [`JournalError::PlanOutdated`] if
+    /// the journal was changed since it was planned, [`JournalError::Locked`] while it is written: then nothing was
+    /// changed. [`JournalError::NotWritable`], [`JournalError::UnsupportedFileSystem`], [`JournalError::DiskFull`],
+    /// [`JournalError::Io`].
+    pub fn carry_out(
+        &self,
+        consent: Consent,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Repaired, JournalError> {
+        if self.needs_consent && consent == Consent::None {
+            let first = self.loss.as_ref().map_or(Sequence(0), |loss| loss.first);
+            return Err(JournalError::LossNotAccepted { dir: self.dir().to_path_buf(), first });
+        }
+        let storage = &self.directory.storage;
+        let mut done = None;
+        if !self.is_empty() {
+            storage.prepare()?;
+            let _lock = storage.lock()?;
+            self.check()?;
+            let begun = now();
+            let name = record_name(begun);
+            let mut record = Record::new(self, consent, begun);
+            storage.put(&name, &record.file())?;
+            let quarantined = self.execute()?;
+            record.done(&quarantined);
+            storage.put(&name, &record.file())?;
+            done = Some((storage.path(&name), quarantined));
+        }
+        // Without the lock: while it is held, verify takes bytes that follow the last frame for an append.
+        let verified = verify_in(storage.clone(), progress)?;
+        let (record, quarantined) = done.map_or((None, Vec::new()), |(path, kept)| (Some(path), kept));
+        Ok(Repaired { record, quarantined, verified })
+    }
+
+    /// Makes sure that the files are those that were looked at.
+    fn check(&self) -> Result<(), JournalError> {
+        let is_same = places(&self.directory)? == self.places
+            && Survey { directory: &self.directory, places: &self.places }.decide(&self.findings)?
+                == self.decision;
+        if is_same { Ok(()) } else { Err(outdated(&self.directory)) }
+    }
+
+    /// Segments behind the cut.
+    fn behind(&self) -> &[Place] {
+        &self.places[self.decision.end + 1..]
+    }
+
+    /// Spares that nobody went on in, as far as the journal tells, and that hold something all the same.
+    fn stray_spares(&self) -> Result<Vec<u64>, JournalError> {
+        let storage = &self.directory.storage;
+        let mut stray = self.directory.list()?.spares;
+        stray.retain(|index| !self.places.iter().any(|place| place.name == spare_name(*index)));
+        let mut held = Vec::new();
+        for index in stray {
+            let name = spare_name(index);
+            let Some((_, len @ 8..)) = storage.head(&name, 0)? else { continue };
+            if storage.open(&name, len)?.last_nonzero(0, len as usize).is_some() {
+                held.push(index);
+            }
+        }
+        Ok(held)
+    }
+
+    /// What the plan moves and copies, under the names that it has if nobody else uses them first.
+    fn to_quarantine(&self) -> Result<Vec<Quarantined>, JournalError> {
+        let directory = &self.directory;
+        let mut found = Vec::new();
+        for mend in &self.decision.mends {
+            found.extend(Mender { directory, place: &self.places[mend.at] }.to_keep(mend.how)?);
+        }
+        let Some(ending) = &self.decision.cut else { return Ok(found) };
+        for index in self.stray_spares()? {
+            found.push(cut::to_move(directory, &spare_name(index), &spare_name(index))?);
+        }
+        if ending.sealed.is_none() {
+            let segment = self.places[ending.at].open(directory)?;
+            found.extend(cut::to_keep_behind(directory, &segment, &ending.walk, SEALED_RECOVERED)?);
+        }
+        for place in self.behind() {
+            found.push(cut::to_move(directory, &place.name, &segment_name(place.first_sequence))?);
+        }
+        Ok(found)
+    }
+
+    /// Does everything; every step of it is either not done or done.
+    fn execute(&self) -> Result<Vec<Quarantined>, JournalError> {
+        let (directory, storage) = (&self.directory, &self.directory.storage);
+        let mut kept = Vec::new();
+        let mut places = self.places.clone();
+        for place in &mut places {
+            let name = segment_name(place.first_sequence);
+            if place.name != name {
+                storage.rename(&place.name, &name)?;
+                storage.sync_names()?;
+                place.name = name;
+            }
+        }
+        for mend in &self.decision.mends {
+            kept.extend(Mender { directory, place: &places[mend.at] }.carry_out(mend.how)?);
+        }
+        let Some(ending) = &self.decision.cut else { return Ok(kept) };
+        for index in self.stray_spares()? {
+            kept.push(cut::move_file(directory, &spare_name(index))?);
+        }
+        let behind: Vec<u64> = self.behind().iter().map(|place| place.first_sequence).collect();
+        let segment = places[ending.at].open(directory)?;
+        if let Some(reason) = ending.sealed {
+            let is_rolled = reason == SEALED_ROLLED;
+            kept.extend(cut::end_behind(directory, &segment, is_rolled, &behind)?);
+        } else {
+            let (walk, samples) = survey::walk_to(&segment, ending.walk.offset);
+            if walk != ending.walk {
+                return Err(outdated(directory));
+            }
+            kept.extend(cut::end_within(directory, &segment, walk, &samples, &behind)?.1);
+        }
+        Ok(kept)
+    }
+}
+
+/// Named cursors that wait for a step behind this one. A cursor that cannot be read is not this command's business.
+fn cursors_ahead(dir: &Path, last: Sequence) -> Vec<CursorAhead> {
+    let entries = fs::read_dir(dir.join("cursors")).into_iter().flatten().flatten();
+    let mut ahead: Vec<_> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().to_str()?.strip_suffix(".cursor")?.to_owned();
+            let place: serde_json::Value = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
+            let next_sequence = Sequence(place.get("next_sequence")?.as_u64()?);
+            (next_sequence.0 > last.0 + 1).then_some(CursorAhead { name, next_sequence })
+        })
+        .collect();
+    ahead.sort_by(|a, b| a.name.cmp(&b.name));
+    ahead
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
