@@ -136,6 +136,8 @@ pub struct RecordedEnvironment {
     pub machine: String,
     /// `single` or `fused`.
     pub threading: String,
+    /// When steps were made durable: `page-cache`, `async:T` or `gated`.
+    pub durability: String,
     /// The command line.
     pub command: Vec<String>,
     /// Wall-clock time at which the run began, RFC 3339.

@@ -6,8 +6,9 @@ use pawl_engine::order::OrderStyle;
 use pawl_engine::quantity::{Ppm, Span};
 use pawl_engine::risk::Mode;
 use pawl_journal::record::{
-    AlertCode, CommandAction, ExecutionKind, InstrumentId, LimitName, LinkKind, LinkState, Lots, Micros,
-    OrderAction, OrderState, OrderType, Reasons, RunStarted, Severity, TickMarks, VerdictSource, Vote,
+    AlertCode, CommandAction, CommandReason, ExecutionKind, InstrumentId, LimitName, LinkKind, LinkState,
+    Lots, Micros, OrderAction, OrderState, OrderType, Reasons, RunStarted, Severity, TickMarks,
+    VerdictSource, Vote,
 };
 use risk_driver::*;
 
@@ -92,6 +93,26 @@ fn reduce_only_lets_out_and_not_in() {
     driver.fill(said.request().client_order_id, 50, 114_540);
     assert_eq!(driver.signal(DOWN).refused(), Reasons::REDUCE_ONLY);
     driver.command(CommandAction::RESUME);
+    assert_eq!(driver.signal(DOWN).approved(), 49);
+}
+
+#[test]
+fn a_disk_that_fills_up_lets_out_and_not_in_until_an_operator_resumes() {
+    let mut driver = Driver::new(&settings());
+    driver.enter(UP);
+    let said = driver.engine_command(CommandAction::REDUCE_ONLY, CommandReason::JOURNAL_LOW);
+    assert_eq!((said.codes(), said.alerts[0].severity), (vec![AlertCode::JOURNAL_LOW], Severity::CRITICAL));
+    assert_eq!((driver.risk.mode(), driver.risk.state().causes), (Mode::ReduceOnly, vec!["journal_low"]));
+    let said = driver.engine_command(CommandAction::HALT, CommandReason::JOURNAL_OUT);
+    assert_eq!(said.codes(), [AlertCode::JOURNAL_OUT]);
+    assert_eq!(driver.risk.mode(), Mode::Halted);
+    assert_eq!(driver.risk.state().causes, ["journal_low", "journal_out"]);
+    let out = driver.signal(DOWN);
+    assert_eq!((out.approved(), out.verdict().reasons), (50, Reasons::HALTED.with(Reasons::REDUCE_ONLY)));
+    driver.fill(out.request().client_order_id, 50, 114_540);
+    assert_eq!(driver.signal(DOWN).refused(), Reasons::HALTED.with(Reasons::REDUCE_ONLY));
+    assert_eq!(driver.command(CommandAction::RESUME).codes(), [AlertCode::RESUMED]);
+    assert_eq!((driver.risk.mode(), driver.risk.state().causes), (Mode::Active, vec![]));
     assert_eq!(driver.signal(DOWN).approved(), 49);
 }
 

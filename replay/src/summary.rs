@@ -7,8 +7,8 @@ use pawl_engine::runtime::{Latency, Percentiles};
 use pawl_engine::settings::Settings;
 use pawl_journal::log::Reader;
 use pawl_journal::record::{
-    BarClosed, ExecutionKind, ExecutionReport, InstrumentId, Kind, OrderAction, OrderRequest, Outcome,
-    RunEnded, Sequence, Signal, Stamps, StepRef, Tick, Time, Verdict, Vote,
+    BarClosed, Command, CommandReason, ExecutionKind, ExecutionReport, InstrumentId, Kind, OrderAction,
+    OrderRequest, Outcome, RunEnded, Sequence, Signal, Stamps, StepRef, Tick, Time, Verdict, Vote,
 };
 use serde::Serialize;
 
@@ -48,6 +48,8 @@ pub struct Summary {
     pub fills: u64,
     /// Venue reports by kind.
     pub reports: BTreeMap<&'static str, u64>,
+    /// Commands, by what was asked and by whom.
+    pub commands: BTreeMap<String, u64>,
     /// Per instrument, in table order.
     pub instruments: Vec<InstrumentSummary>,
     /// Time spent in each stage.
@@ -147,6 +149,7 @@ impl Fold {
                 Some(Kind::Verdict) => record.get().into_iter().for_each(|it| self.verdict(it)),
                 Some(Kind::OrderRequest) => record.get().into_iter().for_each(|it| self.request(it)),
                 Some(Kind::ExecutionReport) => record.get().into_iter().for_each(|it| self.report(it)),
+                Some(Kind::Command) => record.get().into_iter().for_each(|it| self.command(it)),
                 Some(Kind::Stamps) => record.get().into_iter().for_each(|it| self.stamps(it)),
                 Some(Kind::RunEnded) => {
                     if let Some(ended) = record.get::<RunEnded>() {
@@ -203,6 +206,14 @@ impl Fold {
             self.summary.fills += 1;
             self.instrument(report.instrument, |it| it.fills += 1);
         }
+    }
+
+    fn command(&mut self, command: &Command) {
+        let by = match command.reason {
+            CommandReason::NONE => command.source.to_string(),
+            reason => format!("{}, because of {reason}", command.source),
+        };
+        *self.summary.commands.entry(format!("{} by {by}", command.action)).or_default() += 1;
     }
 
     fn stamps(&mut self, stamps: &Stamps) {

@@ -9,9 +9,9 @@ use serde::Serialize;
 pub enum Mode {
     /// As the signal and the limits allow.
     Active,
-    /// Only orders that bring a position nearer to zero, because an operator said so.
+    /// Only orders that bring a position nearer to zero, because an operator said so or the disk runs out.
     ReduceOnly,
-    /// Stopped by an operator or a limit: no order adds risk.
+    /// Stopped by an operator, a limit or a full disk: no order adds risk.
     Halted,
 }
 
@@ -60,6 +60,10 @@ pub(super) struct Latch {
     pub(super) drawdown: bool,
     /// An operator set reduce-only.
     pub(super) reduce_only: bool,
+    /// The disk has room for one more segment of the journal: reduce-only.
+    pub(super) journal_low: bool,
+    /// The disk has no room for another segment of the journal: halted.
+    pub(super) journal_out: bool,
 }
 
 impl Latch {
@@ -67,7 +71,7 @@ impl Latch {
     pub(super) const fn mode(self) -> Mode {
         if self.is_halted() {
             Mode::Halted
-        } else if self.reduce_only {
+        } else if self.is_reduce_only() {
             Mode::ReduceOnly
         } else {
             Mode::Active
@@ -76,7 +80,12 @@ impl Latch {
 
     /// Whether the engine is halted, by whomever.
     pub(super) const fn is_halted(self) -> bool {
-        self.command || self.daily_loss || self.drawdown
+        self.command || self.daily_loss || self.drawdown || self.journal_out
+    }
+
+    /// Whether it is reduce-only, halted or not.
+    const fn is_reduce_only(self) -> bool {
+        self.reduce_only || self.journal_low
     }
 
     /// Whether a limit halted it.
@@ -87,14 +96,14 @@ impl Latch {
     /// Whether orders that add risk are refused.
     #[inline]
     pub(super) const fn blocks(self) -> bool {
-        self.is_halted() || self.reduce_only
+        self.is_halted() || self.is_reduce_only()
     }
 
     /// Why orders that add risk are refused.
     pub(super) const fn reasons(self) -> Reasons {
         let mut reasons = Reasons::NONE;
         reasons.set_if(Reasons::HALTED, self.is_halted());
-        reasons.set_if(Reasons::REDUCE_ONLY, self.reduce_only);
+        reasons.set_if(Reasons::REDUCE_ONLY, self.is_reduce_only());
         reasons.set_if(Reasons::MAX_DAILY_LOSS, self.daily_loss);
         reasons.set_if(Reasons::MAX_DRAWDOWN, self.drawdown);
         reasons
@@ -108,6 +117,8 @@ impl Latch {
             (self.daily_loss, "daily_loss"),
             (self.drawdown, "drawdown"),
             (self.reduce_only, "reduce-only"),
+            (self.journal_low, "journal_low"),
+            (self.journal_out, "journal_out"),
         ]
         .into_iter()
         .filter_map(|(set, name)| set.then_some(name))

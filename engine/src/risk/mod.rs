@@ -14,8 +14,8 @@
 //! - the *account*: balance, equity, peak, drawdown, the day's base;
 //! - the *book*: every order it approved, counted from the moment of approval. It sees each report before the order
 //!   stage does and applies it to a book of its own by the same code, so it needs nobody else's state;
-//! - the *latch*: halted or reduce-only. A daily loss or drawdown that reaches its limit halts; whatever halted,
-//!   only the command `resume` lifts it. Resuming restarts what had halted: the day's base after a daily loss, the
+//! - the *latch*: halted or reduce-only. A daily loss or drawdown that reaches its limit halts, and so does a
+//!   disk without room for the journal; whatever halted, only the command `resume` lifts it. Resuming restarts what had halted: the day's base after a daily loss, the
 //!   peak after a drawdown. A new day restarts the daily loss but lifts no halt. The start of a run changes nothing,
 //!   so a halt survives a restart that rebuilds the state from the journal.
 //!

@@ -6,9 +6,9 @@
 //! ```
 
 use pawl_journal::record::{
-    Alert, AlertCode, BarClosed, Command, CommandAction, ExecutionReport, InstrumentId, LimitName,
-    LinkChanged, LinkKind, LinkState, Lots, Micros, OrderEvent, PositionChanged, Severity, Side, Signal,
-    Step, Tick, Time, VerdictSource,
+    Alert, AlertCode, BarClosed, Command, CommandAction, CommandReason, ExecutionReport, InstrumentId,
+    LimitName, LinkChanged, LinkKind, LinkState, Lots, Micros, OrderEvent, PositionChanged, Severity, Side,
+    Signal, Step, Tick, Time, VerdictSource,
 };
 
 use super::money::{Rate, profit};
@@ -196,6 +196,14 @@ impl Risk {
 
     fn on_command(&mut self, command: &Command, step: &mut Step) {
         let (code, severity) = match command.action {
+            CommandAction::HALT if command.reason == CommandReason::JOURNAL_OUT => {
+                self.latch.journal_out = true;
+                (AlertCode::JOURNAL_OUT, Severity::CRITICAL)
+            }
+            CommandAction::REDUCE_ONLY if command.reason == CommandReason::JOURNAL_LOW => {
+                self.latch.journal_low = true;
+                (AlertCode::JOURNAL_LOW, Severity::CRITICAL)
+            }
             CommandAction::HALT => {
                 self.latch.command = true;
                 (AlertCode::HALTED, Severity::CRITICAL)

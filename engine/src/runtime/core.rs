@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pawl_journal::log::{Appender, JournalError, SealReason};
+use pawl_journal::log::{Appender, JournalError, SealReason, Watermarks};
 use pawl_journal::record::{RunEnded, RunStarted, Sequence, Stamps, Step, Time};
 
 use super::clock::{Clock, Instant};
+use super::progress::Progress;
 use super::ring::Envelope;
-use super::run::Progress;
 use crate::pipeline::{Passed, Pipeline};
 use crate::risk::{Mode, RiskView};
 
@@ -93,6 +93,20 @@ impl Core {
         Ok(())
     }
 
+    /// Lets the threads behind the journal have what they asked of its writer.
+    ///
+    /// # Errors
+    /// As [`Self::process`].
+    #[inline]
+    pub(crate) fn tend(&mut self) -> Result<(), JournalError> {
+        self.journal.tend()
+    }
+
+    /// How far the journal is durable.
+    pub(crate) fn watermarks(&self) -> Watermarks {
+        self.journal.watermarks()
+    }
+
     /// Positions and account after the last step.
     pub(crate) fn risk(&self) -> RiskView {
         self.pipeline.risk.state()
@@ -131,11 +145,35 @@ impl Core {
         ended: &RunEnded,
         message: &str,
     ) -> Result<Sequence, JournalError> {
+        let sequence = self.append_ended(time, ended, message)?;
+        self.journal.seal(SealReason::Ended)?;
+        Ok(sequence)
+    }
+
+    /// Ends a run whose journal cannot take the next step: the last step says why if it still fits, and the journal
+    /// is sealed as failed. Returns the last step.
+    ///
+    /// # Errors
+    /// [`JournalError`] if it cannot even be sealed.
+    pub(crate) fn run_failed(&mut self, ended: &RunEnded, message: &str) -> Result<Sequence, JournalError> {
+        // What was published and not committed is not in the journal, so its time does not count.
+        let time = self.journal.last_time();
+        // Neither may fit; the seal always does.
+        let _ = self.append_ended(time, ended, message).or_else(|_| self.append_ended(time, ended, ""));
+        self.journal.seal(SealReason::Failed)?;
+        Ok(Sequence(self.journal.next_sequence().0 - 1))
+    }
+
+    fn append_ended(
+        &mut self,
+        time: Time,
+        ended: &RunEnded,
+        message: &str,
+    ) -> Result<Sequence, JournalError> {
         let sequence = self.journal.next_sequence();
         self.step.begin(sequence, time);
         self.step.push_with_tail(ended, message.as_bytes());
         self.journal.append(&self.step)?;
-        self.journal.seal(SealReason::Ended)?;
         Ok(sequence)
     }
 }

@@ -13,15 +13,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
+use pawl_journal::log::JournalError;
 use pawl_journal::record::{Command, EndReason, RunEnded, Sequence, Time};
 
 use super::clock::{Clock, Instant};
 use super::core::Core;
+use super::error::RunError;
 use super::gateway::Gateway;
+use super::health::SupplyWatch;
 use super::ingress::Ingress;
 use super::latency::Latency;
+use super::progress::Progress;
 use super::ring::{Envelope, Publisher};
-use super::run::{Answer, CommandRequest, End, Progress, RunError, relax};
+use super::run::{Answer, CommandRequest, End, relax};
 use crate::Input;
 
 /// After the last tick, reports that are due within this much event time are still taken.
@@ -30,8 +34,11 @@ const DRAIN: i64 = 300 * Time::SECOND;
 /// Commands that may wait for their step to be committed.
 const ANSWERS_MAX: usize = 64;
 
-/// Publishes between two looks at the feeds' progress.
+/// Publishes between two looks at the feeds' progress and the journal's supply of segments.
 const PROGRESS_EVERY: u64 = 1_024;
+
+/// Waits between two looks at the supply.
+const WAITS_PER_LOOK: u32 = 256;
 
 /// How an envelope reaches the core.
 pub(crate) enum Line {
@@ -44,6 +51,17 @@ pub(crate) enum Line {
         /// Cleared when the pipeline thread ends.
         alive: Arc<AtomicBool>,
     },
+}
+
+impl Line {
+    /// While the edge waits: lets the journal have what it asked of its writer, if that is on this thread.
+    #[inline]
+    fn tend(&mut self) -> Result<(), JournalError> {
+        match self {
+            Self::Single(core) => core.tend(),
+            Self::Fused { .. } => Ok(()),
+        }
+    }
 }
 
 /// Event time tied to wall-clock time.
@@ -65,6 +83,8 @@ pub(crate) struct Edge {
     answers: Vec<(Sequence, Sender<Answer>)>,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
+    supply: SupplyWatch,
+    is_look_due: bool,
     ring_full: u64,
     idle: u32,
 }
@@ -97,6 +117,8 @@ impl Edge {
             answers: Vec::with_capacity(ANSWERS_MAX),
             stop,
             progress,
+            supply: SupplyWatch::new(),
+            is_look_due: true,
             ring_full: 0,
             idle: 0,
         }
@@ -114,6 +136,9 @@ impl Edge {
             }
             self.gateway.pump()?;
             self.take_commands(line)?;
+            if self.is_look_due {
+                self.look_at_supply(line)?;
+            }
             let tick = self.ingress.next_due();
             let report = self.gateway.venue().next_due();
             let until = match tick {
@@ -136,7 +161,7 @@ impl Edge {
                 continue;
             }
             if self.is_early(due) {
-                self.doze();
+                self.doze(line)?;
                 continue;
             }
             self.idle = 0;
@@ -178,9 +203,9 @@ impl Edge {
         self.ring_full
     }
 
-    /// Latency from publishing to the gateway.
-    pub(crate) fn into_latency(self) -> Latency {
-        self.gateway.into_latency()
+    /// See [`Gateway::latencies`].
+    pub(crate) const fn latencies(&self) -> (&Latency, &Latency) {
+        self.gateway.latencies()
     }
 
     /// Answers every command that is in the journal up to `committed`.
@@ -223,12 +248,13 @@ impl Edge {
         self.progress.ticks.store(self.ingress.counts().ticks, Ordering::Relaxed);
         if sequence.0.is_multiple_of(PROGRESS_EVERY) {
             self.progress.share.store(self.ingress.progress().unwrap_or(0.0).to_bits(), Ordering::Relaxed);
+            self.is_look_due = true;
         }
         Ok(())
     }
 
-    /// Waits until the pipeline has committed everything that was published.
-    fn settle(&mut self, line: &Line) -> Result<(), RunError> {
+    /// Waits until the pipeline has committed everything that was published, and its orders have left.
+    fn settle(&mut self, line: &mut Line) -> Result<(), RunError> {
         self.idle = 0;
         while self.gateway.seen() < self.published {
             self.gateway.pump()?;
@@ -246,13 +272,26 @@ impl Edge {
             && let Ok(request) = self.commands.try_recv()
         {
             self.requests += 1;
-            let command = Command { request: self.requests, ..request.command };
-            let now = self.event_now();
-            let time = self.ingress.advance(now);
-            self.publish(line, time, Input::Command(command))?;
+            self.publish_command(line, Command { request: self.requests, ..request.command })?;
             self.answers.push((self.published, request.answer));
         }
         Ok(())
+    }
+
+    /// Adds no risk when the disk runs out of room for the journal, long before a step does not fit.
+    #[cold]
+    fn look_at_supply(&mut self, line: &mut Line) -> Result<(), RunError> {
+        self.is_look_due = false;
+        match self.supply.look(self.gateway.health().supply()) {
+            Some(command) => self.publish_command(line, command),
+            None => Ok(()),
+        }
+    }
+
+    fn publish_command(&mut self, line: &mut Line, command: Command) -> Result<(), RunError> {
+        let now = self.event_now();
+        let time = self.ingress.advance(now);
+        self.publish(line, time, Input::Command(command))
     }
 
     /// The event time it is: between the last input and the next one, where a pace says so.
@@ -269,24 +308,34 @@ impl Edge {
     }
 
     #[inline]
-    fn wait(&mut self, line: &Line) -> Result<(), RunError> {
-        if let Line::Fused { alive, .. } = line
-            && !alive.load(Ordering::Acquire)
-        {
-            // It may have committed its last steps before it went.
-            self.gateway.pump()?;
-            if self.gateway.seen() < self.published {
-                return Err(RunError::PipelineGone);
-            }
-        }
+    fn wait(&mut self, line: &mut Line) -> Result<(), RunError> {
+        self.look_after(line)?;
+        self.is_look_due |= self.idle.is_multiple_of(WAITS_PER_LOOK);
         relax(&mut self.idle);
         Ok(())
     }
 
     /// Waits for paced event time to come, with the gateway and commands looked after in between.
     #[expect(clippy::disallowed_methods, reason = "a paced run waits for the wall clock")]
-    fn doze(&self) {
+    fn doze(&mut self, line: &mut Line) -> Result<(), RunError> {
+        self.look_after(line)?;
+        self.is_look_due = true;
         std::thread::sleep(std::time::Duration::from_micros(200));
+        Ok(())
+    }
+
+    /// Serves the journal's writer while this thread waits; an error if the writer is gone.
+    #[inline]
+    fn look_after(&mut self, line: &mut Line) -> Result<(), RunError> {
+        line.tend()?;
+        if let Line::Fused { alive, .. } = line
+            && !alive.load(Ordering::Acquire)
+        {
+            // What it committed before it went may leave; why it went is told by its own error.
+            self.gateway.pump()?;
+            return Err(RunError::PipelineGone);
+        }
+        Ok(())
     }
 }
 

@@ -1,14 +1,37 @@
 //! The gateway: a tailer of the journal that takes order requests to the venue.
 //!
+//! ```text
+//!  committed step:  without orders -> seen       with orders -> held -> released to the venue -> seen
+//!                                                                |
+//!                       gated: until the step is durable; else at once
+//! ```
+//!
 //! It sees an order when the journal has committed it, like any other reader: "written before sent" is the shape of
-//! it, not a rule.
+//! it, not a rule. In gated mode it stays at a step with orders until that step is on disk.
+//!
+//! Invariants: orders leave in the order of the journal; nothing leaves behind a failed sync; while a step is held,
+//! `seen` is before it, and the venue's reports are not asked for beyond what its orders can cause.
 
-use pawl_journal::log::{From, JournalError, Tailer};
-use pawl_journal::record::{OrderRequest, Sequence, Stamps, Tick, Time};
+use std::path::{Path, PathBuf};
 
-use super::clock::Clock;
+use pawl_journal::log::{Durability, From, JournalError, Tailer};
+use pawl_journal::record::{OrderRequest, STEP_BYTES_MAX, Sequence, Stamps, Tick, Time};
+
+use super::clock::{Clock, Instant};
+use super::health::Health;
 use super::latency::Latency;
 use crate::port::Venue;
+
+/// A step with orders on its way to the venue; the orders are in the gateway's buffer.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    sequence: Sequence,
+    time: Time,
+    /// When the gateway found the step.
+    found: Instant,
+    /// Wall-clock time of receipt and nanoseconds from there to publishing, if the step has stamps.
+    published: Option<(Time, u32)>,
+}
 
 /// Tails the journal, submits what it finds, and holds the venue.
 pub(crate) struct Gateway {
@@ -17,7 +40,13 @@ pub(crate) struct Gateway {
     clock: Clock,
     seen: Sequence,
     seen_time: Time,
+    held: Option<Held>,
+    orders: Vec<OrderRequest>,
+    is_gated: bool,
+    health: Box<dyn Health>,
+    directory: PathBuf,
     latency: Latency,
+    hold_latency: Latency,
 }
 
 impl Gateway {
@@ -26,51 +55,106 @@ impl Gateway {
     /// # Errors
     /// [`JournalError`] if the journal cannot be tailed.
     pub(crate) fn open(
-        journal: &std::path::Path,
+        journal: &Path,
+        durability: Durability,
+        health: Box<dyn Health>,
         after: Sequence,
         time: Time,
         venue: Box<dyn Venue>,
         clock: Clock,
     ) -> Result<Self, JournalError> {
         let tailer = Tailer::open(journal, From::Sequence(Sequence(after.0 + 1)))?;
-        Ok(Self { tailer, venue, clock, seen: after, seen_time: time, latency: Latency::new() })
+        Ok(Self {
+            tailer,
+            venue,
+            clock,
+            seen: after,
+            seen_time: time,
+            held: None,
+            orders: Vec::with_capacity(STEP_BYTES_MAX / size_of::<OrderRequest>()),
+            is_gated: durability == Durability::Gated,
+            health,
+            directory: journal.to_owned(),
+            latency: Latency::new(),
+            hold_latency: Latency::new(),
+        })
     }
 
-    /// Takes every committed step that it has not seen to the venue.
+    /// Takes every committed step that it has not seen to the venue; in gated mode up to the first step with orders
+    /// that is not durable.
     ///
     /// # Errors
-    /// [`JournalError`] if the journal cannot be read.
+    /// [`JournalError`] if the journal cannot be read; [`JournalError::SyncFailed`] if there are orders and nothing
+    /// will become durable any more.
     #[inline]
     pub(crate) fn pump(&mut self) -> Result<(), JournalError> {
+        if self.held.is_some() && !self.release()? {
+            return Ok(());
+        }
         while let Some(frame) = self.tailer.poll()? {
             let step = frame.step();
-            self.seen = step.sequence();
             self.seen_time = step.time();
-            if step.has_orders() {
-                for request in step.all::<OrderRequest>() {
-                    self.venue.submit(request, step.time());
-                }
-                if let Some(stamps) = step.get::<Stamps>() {
-                    let visible = self.clock.unix(self.clock.now()).0 - stamps.received.0;
-                    self.latency.record(
-                        visible.max(0).cast_unsigned().saturating_sub(u64::from(stamps.published_ns)),
-                    );
-                }
+            if !step.has_orders() {
+                self.seen = step.sequence();
+                continue;
+            }
+            self.orders.extend(step.all::<OrderRequest>().copied());
+            let published = step.get::<Stamps>().map(|it| (it.received, it.published_ns));
+            let sequence = step.sequence();
+            self.held = Some(Held { sequence, time: step.time(), found: self.clock.now(), published });
+            if !self.release()? {
+                self.health.request(sequence);
+                break;
             }
         }
         Ok(())
     }
 
-    /// Whether nothing that is still on its way through the pipeline can cause a report that is due by `time`.
+    /// Submits the orders of the step that is held, if they may leave; says whether they did.
+    fn release(&mut self) -> Result<bool, JournalError> {
+        let Some(held) = self.held else { return Ok(true) };
+        if let Some(what) = self.health.failure() {
+            return Err(JournalError::SyncFailed {
+                dir: self.directory.clone(),
+                durable: self.health.durable(),
+                what: what.to_owned(),
+            });
+        }
+        if self.is_gated && self.health.durable() < held.sequence {
+            return Ok(false);
+        }
+        self.held = None;
+        self.seen = held.sequence;
+        for request in self.orders.drain(..) {
+            self.venue.submit(&request, held.time);
+        }
+        let now = self.clock.now();
+        if self.is_gated {
+            self.hold_latency.record(self.clock.nanoseconds(held.found, now));
+        }
+        if let Some((received, published_ns)) = held.published {
+            let visible = self.clock.unix(now).0.saturating_sub(received.0);
+            self.latency.record(visible.max(0).cast_unsigned().saturating_sub(u64::from(published_ns)));
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing that is still on its way through the pipeline, or held, can cause a report that is due by
+    /// `time`: its orders are not earlier than the last step found.
     #[inline]
     pub(crate) fn is_clear(&self, published: Sequence, time: Time) -> bool {
         self.seen >= published || time.0 < self.seen_time.0.saturating_add(self.venue.latency_min())
     }
 
-    /// The last step that it has seen.
+    /// The last step whose orders have left, or that had none.
     #[inline]
     pub(crate) const fn seen(&self) -> Sequence {
         self.seen
+    }
+
+    /// How the journal is.
+    pub(crate) fn health(&self) -> &dyn Health {
+        &*self.health
     }
 
     /// Shows the venue a published tick.
@@ -85,8 +169,12 @@ impl Gateway {
         &mut *self.venue
     }
 
-    /// Time from publishing an input to its order being visible here, over the steps with orders.
-    pub(crate) fn into_latency(self) -> Latency {
-        self.latency
+    /// Over the steps with orders: time from publishing the input to its orders leaving, and, in gated mode, the
+    /// part of it that the orders waited here for the disk.
+    pub(crate) const fn latencies(&self) -> (&Latency, &Latency) {
+        (&self.latency, &self.hold_latency)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ pub struct Percentiles {
     pub p99_ns: u64,
     /// 999 in 1,000 are at or below, ns.
     pub p999_ns: u64,
+    /// 9,999 in 10,000 are at or below, ns.
+    pub p9999_ns: u64,
     /// The longest, ns.
     pub max_ns: u64,
 }
@@ -47,6 +49,7 @@ impl Latency {
             p90_ns: self.0.value_at_quantile(0.9),
             p99_ns: self.0.value_at_quantile(0.99),
             p999_ns: self.0.value_at_quantile(0.999),
+            p9999_ns: self.0.value_at_quantile(0.9999),
             max_ns: self.0.max(),
         }
     }

@@ -11,19 +11,23 @@ mod affinity;
 mod clock;
 mod core;
 mod edge;
+mod error;
 mod gateway;
+mod health;
 mod ingress;
 mod latency;
+mod progress;
 mod recovery;
 mod ring;
 mod run;
 
 pub use affinity::{available_cores, pin};
 pub use clock::{Clock, Instant};
+pub use error::RunError;
 pub use ingress::{Handling, IngressSettings};
 pub use latency::{Latency, Percentiles};
+pub use progress::{Progress, Status};
 pub use ring::{Envelope, Polled, Publisher, Subscriber, ring};
 pub use run::{
-    Answer, CommandRequest, Outcome, Progress, Run, RunError, RunOptions, RunTexts, Sources, Status,
-    Threading,
+    Answer, CommandRequest, DurabilityReport, Outcome, Run, RunOptions, RunTexts, Sources, Threading,
 };

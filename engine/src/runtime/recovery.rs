@@ -11,8 +11,9 @@ use pawl_journal::record::{
     ExecutionReport, Kind, OrderRequest, RunStarted, Sequence, Step, StepRef, Tick, Time,
 };
 
+use super::error::RunError;
 use super::ingress::Ingress;
-use super::run::{Progress, RunError};
+use super::progress::Progress;
 use crate::pipeline::Pipeline;
 use crate::port::Venue;
 
@@ -49,6 +50,8 @@ pub(crate) fn restore(
             let recorded = record.get::<RunStarted>().map_or("", |started| started.texts(&record).0);
             check_settings(recorded, settings)?;
             restored.runs += 1;
+        } else if restored.runs == 0 {
+            return Err(RunError::NoStart { sequence: step.sequence() });
         }
         if let Some(difference) = pipeline.rerun(step, &mut scratch) {
             return Err(RunError::Diverged { sequence: step.sequence(), difference: Box::new(difference) });

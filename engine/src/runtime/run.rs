@@ -6,25 +6,28 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use pawl_journal::log::{Appender, JournalError, JournalOptions, SealReason};
-use pawl_journal::record::{
-    Command, Difference, EndReason, InstrumentId, RunEnded, RunStarted, Sequence, Time,
+use pawl_journal::log::{
+    Appender, Durability, JournalError, JournalOptions, JournalStatistics, SealReason, Watermarks,
 };
+use pawl_journal::record::{Command, EndReason, InstrumentId, RunEnded, RunStarted, Sequence};
 
 use super::affinity::pin;
 use super::clock::Clock;
 use super::core::Core;
 use super::edge::{Edge, Line};
+use super::error::RunError;
 use super::gateway::Gateway;
+use super::health::Health;
 use super::ingress::Ingress;
 use super::latency::Percentiles;
+use super::progress::Progress;
 use super::recovery::{Restored, restore};
 use super::ring::{Polled, Subscriber, ring};
 use crate::pipeline::Pipeline;
-use crate::port::{Feed, FeedError, Venue};
+use crate::port::{Feed, Venue};
 use crate::risk::{Mode, RiskView};
 use crate::settings::Settings;
 
@@ -57,7 +60,7 @@ pub struct RunOptions {
     pub speed: Option<f64>,
     /// Whether steps carry stamps.
     pub stamps: bool,
-    /// Size of journal segments.
+    /// Size of journal segments, and when steps are made durable.
     pub journal: JournalOptions,
 }
 
@@ -104,49 +107,6 @@ pub struct Answer {
     pub mode: Mode,
 }
 
-/// How far a run is; written by the engine's threads, read by anybody.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub(super) ticks: AtomicU64,
-    pub(super) sequence: AtomicU64,
-    pub(super) time: AtomicU64,
-    pub(super) share: AtomicU64,
-    pub(super) restored: AtomicU64,
-    pub(super) mode: AtomicU16,
-}
-
-/// A reading of [`Progress`].
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Status {
-    /// Ticks published in this run.
-    pub ticks: u64,
-    /// The last step that was published.
-    pub sequence: Sequence,
-    /// Its time.
-    pub time: Time,
-    /// How far the feeds are, 0 to 1.
-    pub share: f64,
-    /// Steps re-run to restore the state.
-    pub restored: u64,
-    /// What the engine may do.
-    pub mode: Mode,
-}
-
-impl Progress {
-    /// A reading.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        Status {
-            ticks: self.ticks.load(Ordering::Relaxed),
-            sequence: Sequence(self.sequence.load(Ordering::Relaxed)),
-            time: Time(self.time.load(Ordering::Relaxed).cast_signed()),
-            share: f64::from_bits(self.share.load(Ordering::Relaxed)),
-            restored: self.restored.load(Ordering::Relaxed),
-            mode: Mode::from_code(self.mode.load(Ordering::Relaxed)),
-        }
-    }
-}
-
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -160,8 +120,10 @@ pub struct Outcome {
     pub last: Sequence,
     /// The last step that was in the journal before; 0 if it was new.
     pub resumed_after: Sequence,
-    /// Time from publishing an input to its order being visible to the gateway.
+    /// Time from publishing an input to its order leaving the gateway.
     pub gateway: Percentiles,
+    /// How durable the journal is, and what that cost.
+    pub durability: DurabilityReport,
     /// How often the ring was full.
     pub ring_full: u64,
     /// Positions and account as the run found them.
@@ -176,72 +138,17 @@ pub struct Outcome {
     pub elapsed_ns: u64,
 }
 
-/// Why a run could not begin, or had to end without sealing.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The journal cannot be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The settings do not fit into the journal's first record.
-    #[error(
-        "the settings take {bytes} bytes; a run's first record holds at most {limit}: configure fewer instruments"
-    )]
-    SettingsTooLarge {
-        /// How many bytes they take.
-        bytes: usize,
-        /// How many fit.
-        limit: usize,
-    },
-    /// The journal was written with other settings.
-    #[error("the journal was written with other settings: {keys}; use these, or begin a new journal")]
-    SettingsChanged {
-        /// What differs, with both values.
-        keys: String,
-    },
-    /// This build decides differently from what the journal holds.
-    #[error(
-        "step {sequence} of the journal cannot be reproduced by this build ({} {}: recorded {}, computed {}); \
-         it refuses to trade on a state it cannot prove: use the build that wrote the journal, or begin a new one",
-        difference.kind, difference.field, difference.left, difference.right
-    )]
-    Diverged {
-        /// The first step that differs.
-        sequence: Sequence,
-        /// Where and how.
-        difference: Box<Difference>,
-    },
-    /// The venue answers differently from what the journal holds.
-    #[error(
-        "the venue does not repeat the report that step {sequence} of the journal holds; its settings must be the same"
-    )]
-    VenueDiffers {
-        /// The step with the report.
-        sequence: Sequence,
-    },
-    /// A feed is not the one that the journal was made of, or cannot be read up to where it ended.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// A stage panicked: a bug. The journal holds everything before the step that failed.
-    #[error(
-        "the {thread} thread panicked: {message}; the journal is whole up to the step before and can be recovered"
-    )]
-    Panicked {
-        /// Which thread.
-        thread: &'static str,
-        /// What it said.
-        message: String,
-    },
-    /// The pipeline thread ended while it was needed; why is told by its own error.
-    #[error("the pipeline thread ended early")]
-    PipelineGone,
-    /// A thread could not be started.
-    #[error("cannot start the {thread} thread: {source}")]
-    Thread {
-        /// Which thread.
-        thread: &'static str,
-        /// What the system said.
-        source: std::io::Error,
-    },
+/// How durable a run's journal is at its end, and what that cost.
+#[derive(Debug, Clone, Copy)]
+pub struct DurabilityReport {
+    /// The mode.
+    pub mode: Durability,
+    /// The last step that is on disk: at a clean end the run's last one.
+    pub durable: Sequence,
+    /// What the threads behind the journal did.
+    pub statistics: JournalStatistics,
+    /// In gated mode, how long orders that were committed waited for the disk; nothing in the other modes.
+    pub held: Percentiles,
 }
 
 /// An engine that is ready to run: the journal is locked, the state is restored.
@@ -264,11 +171,27 @@ impl Run {
     pub fn open(
         directory: &Path,
         settings: &Settings,
+        pipeline: Pipeline,
+        texts: &RunTexts,
+        options: RunOptions,
+        sources: Sources,
+        progress: &Arc<Progress>,
+    ) -> Result<Self, RunError> {
+        let health = |watermarks| -> Box<dyn Health> { Box::new(watermarks) };
+        Self::open_with(directory, settings, pipeline, texts, options, sources, progress, health)
+    }
+
+    /// As [`Self::open`]; what the edge hears of the journal comes from `health`.
+    #[expect(clippy::too_many_arguments, reason = "those of `open`, and the disk that a test plays")]
+    fn open_with(
+        directory: &Path,
+        settings: &Settings,
         mut pipeline: Pipeline,
         texts: &RunTexts,
         options: RunOptions,
         sources: Sources,
         progress: &Arc<Progress>,
+        health: impl FnOnce(Watermarks) -> Box<dyn Health>,
     ) -> Result<Self, RunError> {
         let limit = pawl_journal::record::STEP_BYTES_MAX - 1_024;
         let bytes = texts.settings.len() + texts.environment.len();
@@ -304,7 +227,18 @@ impl Run {
             ..RunStarted::default()
         };
         let first = core.run_started(ingress.now(), &started, &texts.settings, &texts.environment)?;
-        let gateway = Gateway::open(directory, first, ingress.now(), venue, clock.clone())?;
+        let watermarks = core.watermarks();
+        // Set once: a `Progress` belongs to one run.
+        let _ = progress.watermarks.set(watermarks.clone());
+        let gateway = Gateway::open(
+            directory,
+            options.journal.durability,
+            health(watermarks),
+            first,
+            ingress.now(),
+            venue,
+            clock.clone(),
+        )?;
         let progress = Arc::clone(progress);
         let edge = Edge::new(ingress, gateway, clock.clone(), first, options.speed, commands, stop, progress);
         let before = core.risk();
@@ -329,24 +263,27 @@ impl Run {
     /// Runs until the feeds end, one of them fails, or the run is told to stop; then seals the journal.
     ///
     /// # Errors
-    /// [`RunError`] when the environment fails on the way; the journal can be recovered then.
+    /// [`RunError`] when the environment fails on the way; the journal is sealed or can be recovered then.
     pub fn drive(self) -> Result<Outcome, RunError> {
         let Self { core, mut edge, options, clock, resumed_after, first, before, quarantined_bytes } = self;
         let began = clock.now();
-        let (mut core, end, pinned) = match options.threading {
-            Threading::Single => {
-                let pinned = options.cores.first().is_none_or(|&core| pin(core));
-                let mut line = Line::Single(Box::new(core));
-                let end = drive_caught(&mut edge, &mut line, "engine")?;
-                let Line::Single(core) = line else { unreachable!("the line was made single") };
-                (*core, end, pinned)
-            }
+        let Driven { mut core, end, pinned } = match options.threading {
+            Threading::Single => drive_single(&mut edge, core, &options),
             Threading::Fused => drive_fused(&mut edge, core, &options)?,
         };
         let elapsed_ns = clock.nanoseconds(began, clock.now());
-        let ended = RunEnded { reason: end.reason, ..*edge.counts() };
-        let last = core.run_ended(edge.now(), &ended, &end.message)?;
+        let ended = end.and_then(|end| {
+            let ended = RunEnded { reason: end.reason, ..*edge.counts() };
+            let last = core.run_ended(edge.now(), &ended, &end.message)?;
+            Ok((end, last))
+        });
+        let (end, last) = match ended {
+            Ok(ended) => ended,
+            Err(error) => return Err(seal_failed(&mut core, edge.counts(), error)),
+        };
         edge.answer_all(last);
+        let watermarks = core.watermarks();
+        let (gateway, held) = edge.latencies();
         Ok(Outcome {
             reason: end.reason,
             message: end.message,
@@ -354,13 +291,39 @@ impl Run {
             last,
             resumed_after,
             ring_full: edge.ring_full(),
-            gateway: edge.into_latency().percentiles(),
+            gateway: gateway.percentiles(),
+            durability: DurabilityReport {
+                mode: options.journal.durability,
+                durable: watermarks.durable(),
+                statistics: watermarks.statistics(),
+                held: held.percentiles(),
+            },
             before,
             after: core.risk(),
             quarantined_bytes,
             pinned,
             elapsed_ns,
         })
+    }
+}
+
+/// What is left when the edge has stopped.
+struct Driven {
+    core: Core,
+    end: Result<End, RunError>,
+    pinned: bool,
+}
+
+/// Seals a journal that could not take its next step, where it is sound: after a full disk, not after a failed sync.
+/// The first error stays the one that is told.
+fn seal_failed(core: &mut Core, counts: &RunEnded, error: RunError) -> RunError {
+    let RunError::Journal(source @ (JournalError::DiskFull { .. } | JournalError::Io { .. })) = error else {
+        return error;
+    };
+    let ended = RunEnded { reason: EndReason::ENVIRONMENT_FAILED, ..*counts };
+    match core.run_failed(&ended, &source.to_string()) {
+        Ok(last) => RunError::Stopped { source, last },
+        Err(_) => RunError::Journal(source),
     }
 }
 
@@ -371,7 +334,15 @@ pub(crate) struct End {
     pub(crate) message: String,
 }
 
-fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<(Core, End, bool), RunError> {
+fn drive_single(edge: &mut Edge, core: Core, options: &RunOptions) -> Driven {
+    let pinned = options.cores.first().is_none_or(|&core| pin(core));
+    let mut line = Line::Single(Box::new(core));
+    let end = drive_caught(edge, &mut line, "engine");
+    let Line::Single(core) = line else { unreachable!("the line was made single") };
+    Driven { core: *core, end, pinned }
+}
+
+fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<Driven, RunError> {
     let (publisher, subscriber) = ring(options.ring_slots);
     let alive = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&alive);
@@ -382,7 +353,9 @@ fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<(Cor
         .spawn(move || {
             let _gone = Gone(flag);
             let pinned = pipeline_core.is_none_or(pin);
-            drain(core, subscriber).map(|core| (core, pinned))
+            let mut core = core;
+            let drained = drain(&mut core, subscriber);
+            (core, drained, pinned)
         })
         .map_err(|source| RunError::Thread { thread: "pipeline", source })?;
     let pinned = options.cores.first().is_none_or(|&core| pin(core));
@@ -390,8 +363,10 @@ fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<(Cor
     let end = drive_caught(edge, &mut line, "edge");
     drop(line);
     match thread.join() {
-        Ok(Ok((core, pipeline_pinned))) => Ok((core, end?, pinned && pipeline_pinned)),
-        Ok(Err(error)) => Err(error.into()),
+        Ok((core, drained, pipeline_pinned)) => {
+            let end = drained.map_err(RunError::from).and(end);
+            Ok(Driven { core, end, pinned: pinned && pipeline_pinned })
+        }
         Err(panic) => Err(RunError::Panicked { thread: "pipeline", message: panic_message(&*panic) }),
     }
 }
@@ -412,13 +387,17 @@ impl Drop for Gone {
     }
 }
 
-fn drain(mut core: Core, mut subscriber: Subscriber) -> Result<Core, JournalError> {
+/// Processes what comes through the ring until it closes; in between the journal is looked after.
+fn drain(core: &mut Core, mut subscriber: Subscriber) -> Result<(), JournalError> {
     let mut idle = 0;
     loop {
         match subscriber.poll(BATCH, |envelope| core.process(envelope))? {
             Polled::Some(_) => idle = 0,
-            Polled::Empty => relax(&mut idle),
-            Polled::Closed => return Ok(core),
+            Polled::Empty => {
+                core.tend()?;
+                relax(&mut idle);
+            }
+            Polled::Closed => return Ok(()),
         }
     }
 }
@@ -441,3 +420,6 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "without a message".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,11 @@ use pawl_engine::quantity::{Decimal, Ppm, Span};
 use pawl_engine::risk::{Risk, RiskSettings};
 use pawl_engine::settings::{AccountSettings, Settings};
 use pawl_journal::record::{
-    Alert, AlertCode, BarClosed, Body, ClientOrderId, Command, CommandAction, EquityChanged, ExecutionKind,
-    ExecutionReport, InstrumentId, LimitName, LinkChanged, LinkKind, LinkState, Lots, Micros, OrderAction,
-    OrderChanged, OrderRequest, OrderState, Outcome, Points, PositionChanged, Reasons, RejectReason,
-    Sequence, Side, Signal, SignalFlags, Step, Tick, TickMarks, Time, Timer, Verdict, Vote,
+    Alert, AlertCode, BarClosed, Body, ClientOrderId, Command, CommandAction, CommandReason, CommandSource,
+    EquityChanged, ExecutionKind, ExecutionReport, InstrumentId, LimitName, LinkChanged, LinkKind, LinkState,
+    Lots, Micros, OrderAction, OrderChanged, OrderRequest, OrderState, Outcome, Points, PositionChanged,
+    Reasons, RejectReason, Sequence, Side, Signal, SignalFlags, Step, Tick, TickMarks, Time, Timer, Verdict,
+    Vote,
 };
 
 pub(crate) const EURUSD: InstrumentId = InstrumentId(0);
@@ -240,6 +241,12 @@ impl Driver {
 
     pub(crate) fn command(&mut self, action: CommandAction) -> Said {
         self.step(&Command { action, ..Command::default() }, |_| {})
+    }
+
+    /// A command of the engine itself.
+    pub(crate) fn engine_command(&mut self, action: CommandAction, reason: CommandReason) -> Said {
+        let source = CommandSource::ENGINE;
+        self.step(&Command { action, source, reason, ..Command::default() }, |_| {})
     }
 
     pub(crate) fn limit(&mut self, limit: LimitName, value: i64) -> Said {

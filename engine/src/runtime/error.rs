@@ -1,0 +1,91 @@
+//! Why a run could not begin, or could not end in order.
+
+use pawl_journal::log::JournalError;
+use pawl_journal::record::{Difference, Sequence};
+
+use crate::port::FeedError;
+
+/// Why a run could not begin, or could not end in order.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal could not take the next step, and was sealed before it.
+    #[error("{source}; the journal is sealed after step {last}")]
+    Stopped {
+        /// Why.
+        source: JournalError,
+        /// The journal's last step.
+        last: Sequence,
+    },
+    /// The settings do not fit into the journal's first record.
+    #[error(
+        "the settings take {bytes} bytes; a run's first record holds at most {limit}: configure fewer instruments"
+    )]
+    SettingsTooLarge {
+        /// How many bytes they take.
+        bytes: usize,
+        /// How many fit.
+        limit: usize,
+    },
+    /// The journal was written with other settings.
+    #[error("the journal was written with other settings: {keys}; use these, or begin a new journal")]
+    SettingsChanged {
+        /// What differs, with both values.
+        keys: String,
+    },
+    /// The journal does not hold its beginning any more.
+    #[error(
+        "the journal begins at step {sequence}, in the middle of a run: what was before it was pruned, and no \
+         snapshot holds the state; begin a new journal, this one can still be read"
+    )]
+    NoStart {
+        /// The first step that is there.
+        sequence: Sequence,
+    },
+    /// This build decides differently from what the journal holds.
+    #[error(
+        "step {sequence} of the journal cannot be reproduced by this build ({} {}: recorded {}, computed {}); \
+         it refuses to trade on a state it cannot prove: use the build that wrote the journal, or begin a new one",
+        difference.kind, difference.field, difference.left, difference.right
+    )]
+    Diverged {
+        /// The first step that differs.
+        sequence: Sequence,
+        /// Where and how.
+        difference: Box<Difference>,
+    },
+    /// The venue answers differently from what the journal holds.
+    #[error(
+        "the venue does not repeat the report that step {sequence} of the journal holds; its settings must be the same"
+    )]
+    VenueDiffers {
+        /// The step with the report.
+        sequence: Sequence,
+    },
+    /// A feed is not the one that the journal was made of, or cannot be read up to where it ended.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A stage panicked: a bug. The journal holds everything before the step that failed.
+    #[error(
+        "the {thread} thread panicked: {message}; the journal is whole up to the step before and can be recovered"
+    )]
+    Panicked {
+        /// Which thread.
+        thread: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The pipeline thread ended while it was needed; why is told by its own error.
+    #[error("the pipeline thread ended early")]
+    PipelineGone,
+    /// A thread could not be started.
+    #[error("cannot start the {thread} thread: {source}")]
+    Thread {
+        /// Which thread.
+        thread: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,59 @@
+//! How far a run is: a few numbers that the engine's threads write and anybody reads.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use pawl_journal::log::Watermarks;
+use pawl_journal::record::{Sequence, Time};
+
+use crate::risk::Mode;
+
+/// How far a run is; written by the engine's threads, read by anybody.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub(super) ticks: AtomicU64,
+    pub(super) sequence: AtomicU64,
+    pub(super) time: AtomicU64,
+    pub(super) share: AtomicU64,
+    pub(super) restored: AtomicU64,
+    pub(super) mode: AtomicU16,
+    pub(super) watermarks: OnceLock<Watermarks>,
+}
+
+/// A reading of [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Status {
+    /// Ticks published in this run.
+    pub ticks: u64,
+    /// The last step that was published.
+    pub sequence: Sequence,
+    /// Its time.
+    pub time: Time,
+    /// How far the feeds are, 0 to 1.
+    pub share: f64,
+    /// Steps re-run to restore the state.
+    pub restored: u64,
+    /// What the engine may do.
+    pub mode: Mode,
+}
+
+impl Progress {
+    /// How far the journal is durable; nothing before the run has opened it.
+    #[must_use]
+    pub fn watermarks(&self) -> Option<&Watermarks> {
+        self.watermarks.get()
+    }
+
+    /// A reading.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            ticks: self.ticks.load(Ordering::Relaxed),
+            sequence: Sequence(self.sequence.load(Ordering::Relaxed)),
+            time: Time(self.time.load(Ordering::Relaxed).cast_signed()),
+            share: f64::from_bits(self.share.load(Ordering::Relaxed)),
+            restored: self.restored.load(Ordering::Relaxed),
+            mode: Mode::from_code(self.mode.load(Ordering::Relaxed)),
+        }
+    }
+}
