@@ -106,7 +106,7 @@ fn measure(name: &'static str, ticks: &[FeedTick], columns: &[String], journaled
     let settings = settings(columns);
     let mut pipeline = Pipeline::new(&settings, &Models::new(".")).expect("valid settings");
     let mut venue = Paper::new(&PaperSettings::default(), &settings.instruments).expect("valid settings");
-    let options = JournalOptions { segment_bytes: 256 << 20 };
+    let options = JournalOptions { segment_bytes: 256 << 20, ..JournalOptions::default() };
     let mut journal = Appender::create_or_open(directory.path(), &options).expect("a journal");
     let (mut step, mut latency) = (Step::new(), Latency::new());
     let (mut sequence, mut orders, mut now) = (Sequence(0), 0, Time(0));

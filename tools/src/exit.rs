@@ -36,9 +36,12 @@ impl Exit {
         for cause in error.chain() {
             if let Some(error) = cause.downcast_ref::<RunError>() {
                 return match error {
-                    RunError::Journal(error) => Self::of_journal(error),
+                    RunError::Journal(error) | RunError::Stopped { source: error, .. } => {
+                        Self::of_journal(error)
+                    }
                     RunError::Feed(_)
                     | RunError::SettingsTooLarge { .. }
+                    | RunError::NoStart { .. }
                     | RunError::SettingsChanged { .. }
                     | RunError::VenueDiffers { .. }
                     | RunError::Diverged { .. } => Self::Unusable,
@@ -62,7 +65,13 @@ impl Exit {
 
     fn of_journal(error: &JournalError) -> Self {
         match error {
-            JournalError::DiskFull { .. } | JournalError::Io { .. } => Self::Stopped,
+            // Permission is for the user to give, not for the environment to recover.
+            JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Self::Unusable
+            }
+            JournalError::DiskFull { .. } | JournalError::Io { .. } | JournalError::SyncFailed { .. } => {
+                Self::Stopped
+            }
             _ => Self::Unusable,
         }
     }
@@ -91,5 +100,31 @@ impl From<Exit> for ExitCode {
             Exit::Unusable => 2,
             Exit::Stopped => 3,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pawl_journal::record::Sequence;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_or_broken_stops_and_a_directory_that_is_none_cannot_be_used() {
+        let full = || JournalError::DiskFull { dir: "J".into(), wanted_bytes: 1 };
+        let failed = || JournalError::SyncFailed {
+            dir: "J".into(),
+            durable: Sequence(7),
+            what: "sync: Input/output error".into(),
+        };
+        let exit = |error: RunError| Exit::of(&anyhow::Error::new(error));
+        assert_eq!(exit(full().into()), Exit::Stopped);
+        assert_eq!(exit(failed().into()), Exit::Stopped);
+        assert_eq!(exit(RunError::Stopped { source: full(), last: Sequence(9) }), Exit::Stopped);
+        assert_eq!(exit(JournalError::NoJournal { dir: "J".into() }.into()), Exit::Unusable);
+        let said = message(&anyhow::Error::new(RunError::Stopped { source: full(), last: Sequence(9) }));
+        assert!(said.starts_with("no room") && said.ends_with("sealed after step 9"), "said once: {said}");
+        let said = message(&anyhow::Error::new(RunError::from(failed())));
+        assert!(said.contains("steps up to 7 are") && said.contains("Input/output error"), "{said}");
     }
 }

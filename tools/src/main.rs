@@ -1,4 +1,4 @@
-//! The `pawl` command: run, replay, tail, verify and operate a Pawl engine.
+//! The `pawl` command: run, replay, tail, verify, operate and measure a Pawl engine.
 //!
 //! Exit codes: 0 yes, 1 no (a finding), 2 could not answer (usage, missing file), 3 stopped by a limit or a failure of
 //! the environment. Results go to stdout, diagnostics to stderr, progress only to a terminal.
@@ -7,7 +7,9 @@
 mod command;
 mod config;
 mod exit;
+mod lag;
 mod machine;
+mod measure;
 mod output;
 mod session;
 
@@ -36,10 +38,14 @@ enum Command {
     Replay(command::replay::Replay),
     Tail(command::tail::Tail),
     Verify(command::verify::Verify),
+    Repair(command::repair::Repair),
     State(command::state::State),
     Chain(command::chain::Chain),
+    Cursor(command::cursor::Cursor),
+    Prune(command::prune::Prune),
     Ctl(command::ctl::Ctl),
     Doctor(command::doctor::Doctor),
+    Bench(command::bench::Bench),
 }
 
 fn main() -> std::process::ExitCode {
@@ -50,10 +56,14 @@ fn main() -> std::process::ExitCode {
         Command::Replay(it) => it.run(),
         Command::Tail(it) => it.run(),
         Command::Verify(it) => it.run(),
+        Command::Repair(it) => it.run(),
         Command::State(it) => it.run(),
         Command::Chain(it) => it.run(),
+        Command::Cursor(it) => it.run(),
+        Command::Prune(it) => it.run(),
         Command::Ctl(it) => it.run(),
         Command::Doctor(it) => it.run(),
+        Command::Bench(it) => it.run(),
     };
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use pawl_adapters::control::Server;
@@ -16,10 +16,11 @@ use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
 use pawl_engine::runtime::{Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores};
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
-use pawl_journal::log::JournalOptions;
+use pawl_journal::log::{Durability, JournalOptions};
 use pawl_journal::record::InstrumentId;
 
 use crate::config::{Config, check_live};
+use crate::lag::LagWatch;
 use crate::machine;
 use crate::output::{Bar, time_text};
 
@@ -90,8 +91,13 @@ impl Session {
         let watched = Arc::clone(&progress);
         let done = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&done);
-        let watcher =
-            std::thread::Builder::new().name("pawl-progress".into()).spawn(move || watch(&watched, &seen))?;
+        let interval = match options.journal.durability {
+            Durability::Async(interval) => Some(interval),
+            Durability::PageCache | Durability::Gated => None,
+        };
+        let watcher = std::thread::Builder::new()
+            .name("pawl-progress".into())
+            .spawn(move || watch(&watched, interval, &seen))?;
         let settings = self.settings;
         let outcome = (|| {
             let run = Run::open(journal, &settings, pipeline, &texts, options, sources, &progress)?;
@@ -114,8 +120,15 @@ impl Session {
             ring_slots: runtime.ring_slots,
             speed: (runtime.speed > 0.0).then_some(runtime.speed),
             stamps: runtime.stamps,
-            journal: JournalOptions { segment_bytes: self.config.journal.segment_bytes },
+            journal: JournalOptions {
+                segment_bytes: self.config.journal.segment_bytes,
+                durability: self.durability(),
+            },
         }
+    }
+
+    fn durability(&self) -> Durability {
+        self.config.journal.durability.durability(self.config.mode)
     }
 
     fn texts(&self, pipeline: &Pipeline) -> anyhow::Result<RunTexts> {
@@ -145,6 +158,7 @@ impl Session {
             build: machine::build(),
             machine: machine::describe(),
             threading: format!("{:?}", self.config.threading).to_lowercase(),
+            durability: self.durability().to_string(),
             command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             started: time_text(machine::now()),
             feeds: self.feeds.iter().map(|it| it.origin.clone()).collect(),
@@ -174,7 +188,7 @@ pub fn models_in(folder: &Path) -> Models {
 }
 
 /// A flag that SIGINT, SIGTERM and SIGHUP set; a second one quits at once and leaves a recoverable journal.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -184,9 +198,11 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Draws progress until `done`; nothing unless stderr is a terminal.
-fn watch(progress: &Progress, done: &AtomicBool) {
+/// Draws progress until `done`, unless stderr is no terminal; says so when a journal that is to be durable after
+/// `interval` is not.
+fn watch(progress: &Progress, interval: Option<Duration>, done: &AtomicBool) {
     const UNITS: u64 = 10_000;
+    let mut lag = interval.map(|interval| LagWatch::new(interval, Instant::now()));
     let bar = Bar::new("running", UNITS);
     while !done.load(Ordering::Acquire) {
         let status = progress.status();
@@ -195,6 +211,17 @@ fn watch(progress: &Progress, done: &AtomicBool) {
         } else {
             format!("{} ticks, {}", status.ticks, &time_text(status.time)[..19])
         };
+        if let (Some(lag), Some(watermarks)) = (&mut lag, progress.watermarks()) {
+            let (durable, longest) = (watermarks.durable(), watermarks.statistics().sync_ns_max);
+            let longest = Duration::from_nanos(longest);
+            if let Some(waiting) = lag.look(status.sequence, durable, longest, Instant::now()) {
+                eprintln!(
+                    "pawl: the disk does not keep up: the steps after {durable} have been waiting for {:.1} s, and \
+                     would be lost with the machine's power",
+                    waiting.as_secs_f64()
+                );
+            }
+        }
         bar.set_with((status.share * UNITS as f64) as u64, message);
         std::thread::park_timeout(Duration::from_millis(100));
     }

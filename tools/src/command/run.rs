@@ -7,7 +7,7 @@ use clap::Args;
 use pawl_adapters::feed::Mt5Export;
 use pawl_engine::feature::catalogue;
 use pawl_engine::instrument;
-use pawl_engine::runtime::{Outcome, available_cores};
+use pawl_engine::runtime::{DurabilityReport, Outcome, available_cores};
 use pawl_journal::record::{EndReason, Sequence};
 use pawl_replay::{Summary, summarise};
 use toml::Value;
@@ -23,6 +23,7 @@ use crate::session::{NamedFeed, Session};
     pawl run --feed EURUSD.ticks.csv.gz --symbol EURUSD --journal J\n  \
     pawl run --feed EURUSD.csv --symbol EURUSD --feed BTCUSD.csv --symbol BTCUSD --journal J --threading single\n  \
     pawl run --config pawl.toml --set risk.max_position=2\n  \
+    pawl run --config pawl.toml --set journal.durability=gated\n  \
     pawl run --config pawl.toml --print-config\n  \
     pawl run --list-columns\n\n\
     A run on an existing journal goes on where it ended. Ctrl-C drains and seals; a second one quits at once and \
@@ -193,9 +194,10 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
                 "ring_full": outcome.ring_full,
                 "published_to_gateway": outcome.gateway,
                 "journal_bytes": bytes,
+                "durability": durability_json(&outcome.durability),
                 "account_before": outcome.before,
-            "account": outcome.after,
-            "summary": summary,
+                "account": outcome.after,
+                "summary": summary,
             })
         );
     } else {
@@ -224,6 +226,23 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
             Ok(Exit::Finding)
         }
     }
+}
+
+fn durability_json(report: &DurabilityReport) -> serde_json::Value {
+    let it = &report.statistics;
+    serde_json::json!({
+        "mode": report.mode.to_string(),
+        "durable_sequence": report.durable.0,
+        "syncs": it.syncs,
+        "sync_ns_max": it.sync_ns_max,
+        "sync_ns_total": it.sync_ns_total,
+        "lag_steps_max": it.lag_steps_max,
+        "lag_ns_max": it.lag_ns_max,
+        "pad_bytes": it.pad_bytes,
+        "rolls": it.rolls,
+        "roll_waits": it.roll_waits,
+        "committed_to_released": report.held,
+    })
 }
 
 fn sum_up(journal: &Path, first: Sequence, last: Sequence) -> anyhow::Result<Summary> {

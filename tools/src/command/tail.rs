@@ -1,23 +1,39 @@
 //! `pawl tail`: read a journal, or follow one that is being written.
+//!
+//! ```text
+//!  step --Printer--> buffer --write, flush--> stdout --> the place that the cursor saves
+//! ```
+//!
+//! Invariants: a cursor's place is never ahead of what stdout has taken, however the command ends.
 
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use pawl_engine::settings::RecordedSettings;
-use pawl_journal::log::{From, Tailer};
+use pawl_journal::log::{Cursor, From, Tailer};
 use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef, Time};
 use pawl_replay::settings_of;
 
 use crate::exit::{Exit, OutputError};
 use crate::output::{Names, csv_header, csv_row, step_json, step_text};
+use crate::session::stop_on_signals;
 
 /// How often a quiet journal is looked at, and how often a vanished writer is noticed.
 const POLL: Duration = Duration::from_millis(2);
 const ALIVE: Duration = Duration::from_millis(500);
+
+/// Bytes that are gathered before they are written.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// Shortest time between two saves of a cursor, and how many steps go by between two looks at the clock.
+const SAVE: Duration = Duration::from_millis(100);
+const LOOK_STEPS: u32 = 64;
 
 /// Print the steps of a journal, from the beginning or as they are written.
 #[derive(Args)]
@@ -26,9 +42,13 @@ const ALIVE: Duration = Duration::from_millis(500);
     pawl tail J --follow --format json\n  \
     pawl tail J --kind order_request,execution_report\n  \
     pawl tail J --kind features --format csv > features.csv\n  \
-    pawl tail J --from 2019-02-04T12:00:00Z --kind bar_closed\n\n\
+    pawl tail J --from 2019-02-04T12:00:00Z --kind bar_closed\n  \
+    pawl tail J --follow --durable --json --cursor database | load-into-database\n\n\
     JSON is one object per step and line. CSV needs exactly one --kind. With --follow the command ends when the \
-    writer has sealed the journal or is gone.")]
+    writer has sealed the journal or is gone.\n\n\
+    A cursor remembers which steps stdout has taken, at most 100 ms late: after a crash these are printed again, and \
+    none is left out. Ctrl-C and SIGTERM save it too. While it is registered, `pawl prune` keeps what it has still to \
+    print; `pawl cursor list` shows it. With --durable it is never ahead of what a power cut leaves of the journal.")]
 pub struct Tail {
     /// Directory of the journal
     journal: PathBuf,
@@ -38,6 +58,13 @@ pub struct Tail {
     /// Begin at a step (7), a time (2019-02-04T12:00:00Z), or `now`
     #[arg(long, value_name = "N|TIME|now")]
     from: Option<String>,
+    /// Go on behind what was printed under this name before, and remember how far this comes; --from only for a new
+    /// one
+    #[arg(long, value_name = "NAME")]
+    cursor: Option<String>,
+    /// Only steps that the writer has said to be on disk
+    #[arg(long)]
+    durable: bool,
     /// End behind this step
     #[arg(long, value_name = "N")]
     until: Option<u64>,
@@ -68,12 +95,47 @@ impl Tail {
             bail!("CSV has one kind of record: name it with --kind, for example --kind features");
         }
         let from = self.from.as_deref().map_or(Ok(From::Start), parse_from)?;
-        let mut tailer = Tailer::open(&self.journal, from)?;
-        let mut printer =
-            Printer { kinds, format, names: names_of(&self.journal), header: format == Format::Csv };
-        let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+        let (cursor, from) = match &self.cursor {
+            Some(name) => {
+                let cursor = Cursor::open_at(&self.journal, name, from)?;
+                if let (false, Some(from)) = (cursor.is_new(), &self.from) {
+                    bail!(
+                        "the cursor `{name}` goes on at step {}, not at {from}: leave --from away, or begin anew after \
+                         `pawl cursor remove`",
+                        cursor.next_sequence()
+                    );
+                }
+                let next = cursor.next_sequence();
+                (Some(cursor), From::Sequence(next))
+            }
+            None => (None, from),
+        };
+        let stop = if cursor.is_some() { stop_on_signals()? } else { Arc::default() };
+        let mut tailer = if self.durable {
+            Tailer::durable(&self.journal, from)?
+        } else {
+            Tailer::open(&self.journal, from)?
+        };
+        let names = names_of(&self.journal);
+        let mut printer = Printer { kinds, format, names, header: format == Format::Csv };
+        let mut output = Output::new(cursor);
+        let ended = self.print(&mut tailer, &mut printer, &mut output, &stop);
+        // Whatever ended it: what is still in the buffer goes out, and the place is saved.
+        let flushed = output.flush();
+        let saved = output.save();
+        ended.and(flushed).and(saved).map(|()| Exit::Yes)
+    }
+
+    /// Prints until there is nothing more to print, or to wait for.
+    fn print(
+        &self,
+        tailer: &mut Tailer,
+        printer: &mut Printer,
+        output: &mut Output,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<()> {
         let mut quiet = Quiet::default();
-        loop {
+        while !stop.load(Ordering::Relaxed) {
             match tailer.poll()? {
                 Some(frame) => {
                     quiet = Quiet::default();
@@ -81,19 +143,79 @@ impl Tail {
                     if self.until.is_some_and(|until| step.sequence().0 > until) {
                         break;
                     }
-                    printer.print(step, &mut out)?;
+                    printer.print(step, &mut output.buffer)?;
+                    output.passed(step.sequence())?;
                 }
-                None if !self.follow => break,
                 None => {
-                    out.flush().map_err(OutputError)?;
-                    if !quiet.wait(|| tailer.writer_alive()) {
+                    output.flush()?;
+                    output.save_when_due()?;
+                    if !self.follow || !quiet.wait(|| tailer.writer_alive()) {
                         break;
                     }
                 }
             }
         }
-        out.flush().map_err(OutputError)?;
-        Ok(Exit::Yes)
+        Ok(())
+    }
+}
+
+/// Stdout with a buffer, and the cursor that follows what it has taken.
+struct Output {
+    cursor: Option<Cursor>,
+    buffer: Vec<u8>,
+    /// The last step in the buffer or before it.
+    passed: Option<Sequence>,
+    /// The last step that stdout has taken.
+    written: Option<Sequence>,
+    saved: Instant,
+    steps: u32,
+}
+
+impl Output {
+    fn new(cursor: Option<Cursor>) -> Self {
+        let buffer = Vec::with_capacity(2 * BUFFER_BYTES);
+        Self { cursor, buffer, passed: None, written: None, saved: Instant::now(), steps: 0 }
+    }
+
+    /// Notes that a step is in the buffer, printed or left out.
+    fn passed(&mut self, sequence: Sequence) -> anyhow::Result<()> {
+        self.passed = Some(sequence);
+        self.steps += 1;
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        if self.steps.is_multiple_of(LOOK_STEPS) && self.cursor.is_some() && self.saved.elapsed() >= SAVE {
+            self.flush()?;
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the buffer. What could not be written is not tried again.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let taken = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
+        self.buffer.clear();
+        match taken {
+            Ok(()) => self.written = self.passed,
+            Err(error) => {
+                self.passed = self.written;
+                return Err(OutputError(error).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn save_when_due(&mut self) -> anyhow::Result<()> {
+        if self.cursor.is_some() && self.saved.elapsed() >= SAVE { self.save() } else { Ok(()) }
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        self.saved = Instant::now();
+        if let (Some(cursor), Some(written)) = (&mut self.cursor, self.written) {
+            cursor.save(Sequence(written.0 + 1))?;
+        }
+        Ok(())
     }
 }
 
@@ -129,7 +251,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&mut self, step: StepRef<'_>, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    fn print(&mut self, step: StepRef<'_>, out: &mut Vec<u8>) -> anyhow::Result<()> {
         self.learn(step);
         if std::mem::take(&mut self.header) {
             writeln!(out, "{}", csv_header(self.kinds[0], &self.names)).map_err(OutputError)?;

@@ -8,7 +8,7 @@ use pawl_engine::quantity::Span;
 use pawl_engine::risk::RiskSettings;
 use pawl_engine::runtime::{IngressSettings, Threading};
 use pawl_engine::settings::AccountSettings;
-use pawl_journal::log::JournalOptions;
+use pawl_journal::log::{Durability, JournalOptions};
 use serde::{Deserialize, Serialize};
 
 use super::instrument::InstrumentConfig;
@@ -65,6 +65,49 @@ pub struct JournalConfig {
     pub dir: String,
     /// Bytes of a segment.
     pub segment_bytes: u64,
+    /// When steps are made durable.
+    pub durability: DurabilityChoice,
+}
+
+/// When steps are made durable, as the file says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DurabilityChoice {
+    /// `auto`: page-cache on paper, gated live.
+    #[default]
+    Auto,
+    /// This mode.
+    This(Durability),
+}
+
+impl DurabilityChoice {
+    /// The mode of durability for this mode of trading.
+    #[must_use]
+    pub const fn durability(self, mode: Mode) -> Durability {
+        match (self, mode) {
+            (Self::This(durability), _) => durability,
+            (Self::Auto, Mode::Paper) => Durability::PageCache,
+            (Self::Auto, Mode::Live) => Durability::Gated,
+        }
+    }
+}
+
+impl Serialize for DurabilityChoice {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::This(durability) => serializer.collect_str(durability),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DurabilityChoice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            other => other.parse().map(Self::This).map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 /// How the machine is used.
@@ -150,7 +193,11 @@ impl Default for Config {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { dir: "journal".to_owned(), segment_bytes: JournalOptions::default().segment_bytes }
+        Self {
+            dir: "journal".to_owned(),
+            segment_bytes: JournalOptions::default().segment_bytes,
+            durability: DurabilityChoice::Auto,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::file::Config;
+use super::file::{Config, DurabilityChoice, Mode};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Origin {
     Environment(&'static str),
     /// A command-line flag.
     Flag(String),
+    /// It was left to the mode of trading, by what is named here.
+    ByMode(Mode, Box<Origin>),
 }
 
 impl std::fmt::Display for Origin {
@@ -28,6 +30,7 @@ impl std::fmt::Display for Origin {
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::ByMode(mode, by) => write!(f, "{by} for mode {}", format!("{mode:?}").to_lowercase()),
         }
     }
 }
@@ -196,12 +199,14 @@ impl Layers {
     /// # Errors
     /// [`ConfigError`] if the layers together are not valid.
     pub fn finish(self) -> Result<Loaded, ConfigError> {
-        let config = self
+        let config: Config = self
             .merged
             .clone()
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::Contradiction(error.message().to_owned()))?;
-        Ok(Loaded { config, merged: self.merged, origins: self.origins })
+        let mut loaded = Loaded { config, merged: self.merged, origins: self.origins };
+        loaded.settle_durability();
+        Ok(loaded)
     }
 }
 
@@ -218,6 +223,22 @@ pub(super) fn parse_switch(name: &'static str, text: &str) -> Result<bool, Confi
 }
 
 impl Loaded {
+    /// Puts the value in force where `auto` leaves it to the mode.
+    fn settle_durability(&mut self) {
+        let key = "journal.durability";
+        let (mode, journal) = (self.config.mode, &mut self.config.journal);
+        if journal.durability != DurabilityChoice::Auto {
+            return;
+        }
+        let durability = journal.durability.durability(mode);
+        journal.durability = DurabilityChoice::This(durability);
+        if let Some(Value::Table(journal)) = self.merged.get_mut("journal") {
+            journal.insert("durability".to_owned(), Value::String(durability.to_string()));
+        }
+        let origin = self.origin(key);
+        self.origins.insert(key.to_owned(), Origin::ByMode(mode, Box::new(origin)));
+    }
+
     /// Every value in force, its key, and where it came from.
     #[must_use]
     pub fn rows(&self) -> Vec<(String, String, Origin)> {
@@ -354,6 +375,29 @@ mod tests {
     }
 
     #[test]
+    fn durability_is_left_to_the_mode_unless_it_is_named() {
+        let shown = |text: &str| {
+            let loaded = with_file(text).expect("valid");
+            let rows = loaded.rows();
+            let row = rows.into_iter().find(|(key, ..)| key == "journal.durability").expect("row");
+            let origin = row.2.to_string();
+            (row.1, origin.rsplit('/').next().unwrap_or("").to_owned())
+        };
+        let row = |value: &str, origin: &str| (format!("\"{value}\""), origin.to_owned());
+        assert_eq!(shown(""), row("page-cache", "default for mode paper"));
+        assert_eq!(shown("mode = \"live\"\n"), row("gated", "default for mode live"));
+        let auto = "mode = \"live\"\n[journal]\ndurability = \"auto\"\n";
+        assert_eq!(shown(auto), row("gated", "pawl.toml:3 for mode live"));
+        let named = "mode = \"live\"\n[journal]\ndurability = \"async:2s\"\n";
+        assert_eq!(shown(named), row("async:2s", "pawl.toml:3"));
+        let wrong = with_file("[journal]\n\ndurability = \"fsync\"\n").expect_err("no such mode").to_string();
+        assert!(
+            wrong.contains("line 3") && wrong.contains("durability") && wrong.contains("async:50ms"),
+            "{wrong}"
+        );
+    }
+
+    #[test]
     fn nonsense_from_environment_and_flags_is_refused_by_name() {
         let bad = |name: &'static str, value: &'static str| {
             Layers::defaults()
@@ -364,8 +408,13 @@ mod tests {
         assert!(bad("MAX_DAILY_LOSS", "lots").contains("MAX_DAILY_LOSS"));
         assert!(bad("TRADING_MODE", "yolo").contains("TRADING_MODE"));
         assert!(bad("PAPER_TRADE_MODE", "maybe").contains("PAPER_TRADE_MODE"));
-        for assignment in ["risk.max_position", "risk.nothing=1", "nothing.at_all=1", "risk.max_quote_age=5"]
-        {
+        for assignment in [
+            "risk.max_position",
+            "risk.nothing=1",
+            "nothing.at_all=1",
+            "risk.max_quote_age=5",
+            "journal.durability=async:0ms",
+        ] {
             assert!(Layers::defaults().set_text(assignment).is_err(), "{assignment}");
         }
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use pawl_engine::quantity::Decimal;
-use pawl_engine::runtime::{Outcome, Percentiles};
+use pawl_engine::runtime::{DurabilityReport, Outcome, Percentiles};
+use pawl_journal::log::Durability;
 use pawl_replay::Summary;
 
 use super::record::time_text;
@@ -43,6 +44,9 @@ pub fn summary_text(summary: &Summary, outcome: &Outcome, currency: &str, journa
     table.row(["fills", &thousands(summary.fills)]);
     for (kind, times) in summary.reports.iter().filter(|(kind, _)| !matches!(**kind, "filled" | "accepted")) {
         table.row([&format!("  reports: {kind}"), &thousands(*times)]);
+    }
+    for (command, times) in &summary.commands {
+        table.row([&format!("command: {command}"), &thousands(*times)]);
     }
     let _ = write!(out, "{table}");
 
@@ -84,8 +88,12 @@ pub fn summary_text(summary: &Summary, outcome: &Outcome, currency: &str, journa
     if outcome.gateway.count > 0 {
         table.row(latency_row("published to gateway", &outcome.gateway));
     }
+    if outcome.durability.held.count > 0 {
+        table.row(latency_row("committed to released", &outcome.durability.held));
+    }
     table.numbers_from(1);
     let _ = write!(out, "{table}");
+    let _ = write!(out, "\nDurability\n{}", durability_table(&outcome.durability));
     let _ = writeln!(
         out,
         "\n {} ticks in {seconds:.2} s: {} ticks/s, {} steps/s   journal {} ({} of steps){}",
@@ -97,6 +105,38 @@ pub fn summary_text(summary: &Summary, outcome: &Outcome, currency: &str, journa
         if outcome.pinned { "" } else { "   (cores could not be pinned)" },
     );
     out
+}
+
+/// When steps were made durable, and what that cost where there is a bound to keep.
+fn durability_table(report: &DurabilityReport) -> Table {
+    let mut table = Table::new(&[]);
+    let meaning = match report.mode {
+        Durability::PageCache => "orders leave when committed, the kernel writes back when it likes",
+        Durability::Async(_) => "orders leave when committed, what is on disk follows",
+        Durability::Gated => "orders leave when they are on disk",
+    };
+    let durable = thousands(report.durable.0);
+    table.row([&report.mode.to_string(), &format!("{meaning}; on disk up to step {durable}")]);
+    if report.mode == Durability::PageCache {
+        return table;
+    }
+    let it = &report.statistics;
+    let syncs =
+        format!("{}, longest {}, all {}", thousands(it.syncs), ms(it.sync_ns_max), ms(it.sync_ns_total));
+    table.row(["syncs", &syncs]);
+    table.row([
+        "not yet on disk",
+        &format!("at most {} steps, {}", thousands(it.lag_steps_max), ms(it.lag_ns_max)),
+    ]);
+    table.row(["padding", &format!("{} bytes", thousands(it.pad_bytes))]);
+    let rolls =
+        format!("{}, of which {} waited for a segment", thousands(it.rolls), thousands(it.roll_waits));
+    table.row(["segments begun", &rolls]);
+    table
+}
+
+fn ms(nanoseconds: u64) -> String {
+    format!("{:.2} ms", nanoseconds as f64 / 1e6)
 }
 
 fn latency_row(name: &str, it: &Percentiles) -> [String; 7] {

@@ -1,0 +1,45 @@
+//! Why a benchmark gives no numbers, and the flag by which an operator stops one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why a benchmark gives no numbers.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was measured did not do its work: its times mean nothing.
+    #[error("wrong answer: {0}; the times above mean nothing, please report this")]
+    WrongAnswer(String),
+    /// The operator stopped it.
+    #[error("interrupted: the journals of this run were removed")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Checks an answer.
+    pub fn unless(right: bool, what: impl FnOnce() -> String) -> Result<(), Self> {
+        if right { Ok(()) } else { Err(Self::WrongAnswer(what())) }
+    }
+}
+
+/// Set by the first SIGINT, SIGTERM or SIGHUP; a second one quits at once.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Listens for signals from now on.
+    pub fn on_signals() -> std::io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let stop = Self::default();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop.0))?;
+            signal_hook::flag::register(signal, Arc::clone(&stop.0))?;
+        }
+        Ok(stop)
+    }
+
+    /// An error once the operator has stopped the benchmark. One relaxed load.
+    #[inline]
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.0.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+    }
+}
