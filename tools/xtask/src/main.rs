@@ -1,6 +1,8 @@
-//! The tasks of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask fetch`.
+//! The tasks of this repository: `cargo xtask test`, `cargo xtask soak`, `cargo xtask ci`, `cargo xtask fetch`.
 #![forbid(unsafe_code)]
 
+mod numpy;
+mod pip;
 mod runtime;
 mod tasks;
 
@@ -11,13 +13,18 @@ cargo xtask TASK
 
   test [ARGS]   the whole test suite; ARGS go to `cargo test --workspace`
                 (`cargo xtask test NAME` runs the tests whose names contain NAME, `-- --nocapture` shows their output)
+  soak [ARGS]   the journal's proof at full size, in release mode; ARGS go to `cargo test -p pawl-journal`
+                (`cargo xtask soak NAME` runs the tests whose names contain NAME); one test at a time, with its output
   ci            what a change must pass: format, clippy, docs, then test
-  fetch         gets ONNX Runtime, which the tests need, and prints where it is
+  fetch         gets ONNX Runtime and numpy, which the tests need, and prints where they are
   help          this text
 
 ONNX Runtime is a shared library that comes inside the Python package `onnxruntime`. It is put into
 target/onnxruntime with pip when it is not there yet. To use another one, set ORT_DYLIB_PATH to its path.
-The tests are given ORT_DYLIB_PATH (that library) and PAWL_RELEASE_BIN (the `pawl` command, built in release mode).
+numpy, for the tests of the Python reader, is put into target/python likewise; another one is used by setting
+PAWL_PYTHONPATH to the folder it is in.
+The tests are given ORT_DYLIB_PATH, PAWL_PYTHONPATH and PAWL_RELEASE_BIN (the `pawl` command, built in release mode).
+`soak` sets PAWL_SOAK=1: a proof test reads it and does its full number of cases instead of the short form.
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +36,7 @@ fn main() -> ExitCode {
     }
     let result = match (task.as_str(), rest.as_slice()) {
         ("test", arguments) => tasks::test(arguments),
+        ("soak", arguments) => tasks::soak(arguments),
         ("ci", []) => tasks::ci(),
         ("fetch", []) => tasks::fetch(),
         ("help" | "--help" | "-h", _) => return help(),

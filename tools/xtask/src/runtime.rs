@@ -1,9 +1,10 @@
 //! ONNX Runtime for the tests: the library inside the Python package `onnxruntime`, fetched with pip.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::pip::install;
 
 /// Environment variable that names the library; read by the engine.
 pub(crate) const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -24,7 +25,11 @@ pub(crate) fn library(target: &Path) -> Result<PathBuf> {
     if let Some(path) = find(&folder) {
         return Ok(path);
     }
-    fetch(&folder)?;
+    let way_out = format!(
+        "install Python 3 with pip, or get the library of ONNX Runtime {VERSION} yourself and set {LIBRARY_VARIABLE} \
+         to its path"
+    );
+    install(&format!("onnxruntime=={VERSION}"), &folder, &way_out)?;
     find(&folder).with_context(|| {
         format!(
             "pip installed onnxruntime {VERSION} into {}, but there is no library in it: remove that folder and try \
@@ -48,33 +53,4 @@ fn find(folder: &Path) -> Option<PathBuf> {
         .collect();
     found.sort();
     found.pop()
-}
-
-/// Installs the package beside the folder and moves it in place when it is whole.
-fn fetch(folder: &Path) -> Result<()> {
-    let partial = folder.with_file_name("partial");
-    let _ = std::fs::remove_dir_all(&partial);
-    let package = format!("onnxruntime=={VERSION}");
-    let python = if cfg!(windows) { "python" } else { "python3" };
-    eprintln!("xtask: {python} -m pip install --no-deps --target {} {package}", partial.display());
-    let status = Command::new(python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"])
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .arg(&partial)
-        .arg(&package)
-        .status();
-    let way_out = format!(
-        "install Python 3 with pip, or get the library of ONNX Runtime {VERSION} yourself and set {LIBRARY_VARIABLE} \
-         to its path"
-    );
-    match status {
-        Err(error) => bail!("cannot run {python} ({error}): {way_out}"),
-        Ok(status) if !status.success() => {
-            bail!("`{python} -m pip install {package}` failed ({status}; its own words are above): {way_out}")
-        }
-        Ok(_) => {}
-    }
-    let _ = std::fs::remove_dir_all(folder);
-    std::fs::rename(&partial, folder)
-        .with_context(|| format!("cannot move {} to {}", partial.display(), folder.display()))
 }

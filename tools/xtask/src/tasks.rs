@@ -2,22 +2,43 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::numpy::{PATH_VARIABLE, folder};
 use crate::runtime::{LIBRARY_VARIABLE, library};
 
 /// Environment variable that names the `pawl` command built in release mode.
 const RELEASE_VARIABLE: &str = "PAWL_RELEASE_BIN";
 
+/// Environment variable by which the proof tests know that they are to run at full size.
+const SOAK_VARIABLE: &str = "PAWL_SOAK";
+
 /// The whole test suite.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
-    let library = library(&target())?;
+    let (library, numpy) = (library(&target())?, folder(&target())?);
     run(cargo().args(["build", "--release", "--package", "pawl", "--bin", "pawl"]))?;
     let binary = target().join("release").join(format!("pawl{}", std::env::consts::EXE_SUFFIX));
     let mut command = cargo();
     command.args(["test", "--workspace"]).args(arguments);
-    run(command.env(LIBRARY_VARIABLE, library).env(RELEASE_VARIABLE, binary))
+    run(command.env(LIBRARY_VARIABLE, library).env(PATH_VARIABLE, numpy).env(RELEASE_VARIABLE, binary))
+}
+
+/// The journal's proof at full size: every test of the journal, one at a time, telling its progress, to the last one.
+///
+/// Arguments in front of `--` go to cargo; those behind it go to the tests, in place of the ones given here.
+pub(crate) fn soak(arguments: &[String]) -> Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--release", "--package", "pawl-journal", "--no-fail-fast"]).args(arguments);
+    if !arguments.iter().any(|argument| argument == "--") {
+        command.args(["--", "--nocapture", "--test-threads=1"]);
+    }
+    let began = Instant::now();
+    let result = run(command.env(SOAK_VARIABLE, "1"));
+    let seconds = began.elapsed().as_secs();
+    eprintln!("xtask: soak ended after {} h {} min {} s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    result
 }
 
 /// What a change must pass.
@@ -28,9 +49,10 @@ pub(crate) fn ci() -> Result<()> {
     test(&[])
 }
 
-/// Gets ONNX Runtime and prints where it is.
+/// Gets ONNX Runtime and numpy and prints the variables that say where they are.
 pub(crate) fn fetch() -> Result<()> {
-    println!("{}", library(&target())?.display());
+    println!("{LIBRARY_VARIABLE}={}", library(&target())?.display());
+    println!("{PATH_VARIABLE}={}", folder(&target())?.display());
     Ok(())
 }
 
