@@ -81,7 +81,7 @@ fn a_step_allocates_nothing_after_warm_up() {
     let scratch = crate::support::scratch();
     let settings = settings();
     let mut pipeline = Pipeline::new(&settings, &Models::new(".")).expect("valid settings");
-    let options = JournalOptions { segment_bytes: 64 << 20 };
+    let options = JournalOptions { segment_bytes: 64 << 20, ..JournalOptions::default() };
     let journal = scratch.path().join("journal");
     let mut appender = Appender::create_or_open(&journal, &options).expect("a journal");
     let mut tailer = Tailer::open(&journal, From::Start).expect("a tailer");

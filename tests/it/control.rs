@@ -46,7 +46,7 @@ fn a_halt_stops_new_orders_survives_a_restart_and_only_resume_lifts_it() {
     let scratch = scratch();
     let journal = scratch.path().join("journal");
     let engine = start(&journal, "fused");
-    wait_until(&journal, |status| status["ticks"].as_u64().is_some_and(|ticks| ticks > 2_000));
+    wait_until(&journal, |status| status["ticks"].as_u64().is_some_and(|ticks| ticks > 300));
     let halted = ctl(&journal, &["halt"]).expect(0).json();
     assert_eq!((&halted["result"], &halted["mode"]), (&"done".into(), &"halted".into()), "{halted}");
     let step = halted["sequence"].as_u64().expect("a step");

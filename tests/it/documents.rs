@@ -89,7 +89,10 @@ fn the_example_configuration_loads_and_names_every_key() {
 #[test]
 fn every_command_explains_itself_with_examples() {
     let help = pawl(&["--help"]).expect(0).stdout;
-    for name in ["demo", "run", "replay", "tail", "verify", "state", "chain", "ctl", "doctor"] {
+    for name in [
+        "demo", "run", "replay", "tail", "verify", "repair", "state", "chain", "cursor", "prune", "ctl",
+        "doctor", "bench",
+    ] {
         assert!(help.contains(&format!("  {name}")), "{name}: {help}");
         let own = pawl(&[name, "--help"]).expect(0).stdout;
         assert!(own.contains("Examples:") && own.contains("--json"), "{name}: {own}");

@@ -4,12 +4,17 @@ mod support;
 
 mod allocation;
 mod bad_input;
+mod bench;
 mod control;
 mod demo;
 mod determinism;
 mod documents;
+mod durability;
 mod explain;
 mod follow;
+mod python;
 mod real_day;
+mod repair;
 mod resume;
+mod retention;
 mod tidy;
