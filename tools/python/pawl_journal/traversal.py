@@ -163,7 +163,7 @@ class Traversal:
             walk.segment.len == header.segment_bytes
             and self.directory.segments()[-1] <= header.first_sequence
             and walk.next > walk.durable
-            and not walk.is_sealed_behind()
+            and not walk.is_durable_behind()
             and not self.directory.is_written()
         )
 

@@ -14,6 +14,7 @@ from .errors import Damaged, NewerFormat
 from .segment import FRAME_BYTES_MAX, HEADER_BYTES, SEAL_SPAN, short_file
 
 STEP, PAD, SEAL, SYNC, EPOCH = 1, 2, 3, 4, 5
+ROLLED = 1  # a seal's reason: the writer went on in the next segment, and nothing is known to be on disk
 KNOWN = [STEP, PAD, SEAL, EPOCH]
 SKIPPABLE, ROLLED = 1, 1
 _WINDOW_MIN, _WINDOW_MAX = 1 << 16, 1 << 22
@@ -143,13 +144,24 @@ class Walk:
         start, count = np.array([offset // 8 + 1]), np.array([length // 8 - 1])
         return int(crc32c_all(self.segment.words, start, count, np.array([self.segment.seed ^ offset]))[0])
 
-    def is_sealed_behind(self):
-        """Whether a whole seal stands somewhere behind this place: then what is wrong here is damage, not a tear."""
+    def is_durable_behind(self):
+        """Whether a whole frame somewhere behind this place says that the step here was on disk: a sync frame, or a
+        seal that ended a writer's turn. Then what is wrong here is damage, not a tear.
+        """
         words = self.segment.words[: self.segment.len // 32 * 4].reshape(-1, 4)
         first = self.offset // 32 + 1
-        found = first + np.flatnonzero(((words[first:, 0] & 0xFFFFFFFF) == 64) & ((words[first:, 3] & 0xFFFF) == SEAL))
+        kinds = words[first:, 3] & 0xFFFF
+        is_control = ((words[first:, 0] & 0xFFFFFFFF) == 64) & ((kinds == SEAL) | (kinds == SYNC))
+        found = first + np.flatnonzero(is_control)
         found = found[found * 32 + 64 <= self.segment.len]
-        return any(self._crc(int(at) * 32, 64) == int(words[at, 0]) >> 32 & 0xFFFFFFFF for at in found)
+        return any(self._says_durable(int(at), words) for at in found)
+
+    def _says_durable(self, at, words):
+        if self._crc(at * 32, 64) != int(words[at, 0]) >> 32 & 0xFFFFFFFF:
+            return False
+        if int(words[at, 3]) & 0xFFFF == SYNC:
+            return int(words[at + 1, 0]) >= self.next
+        return int(words[at + 1, 3]) & 0xFFFF != ROLLED
 
 
 def leading(good):

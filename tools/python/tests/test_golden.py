@@ -34,7 +34,7 @@ CASES = {
     "1.1/wrong-index": (48, WHOLE),
     "1.1/torn-append": (47, WHOLE),
     "1.1/torn-page": (47, (TORN, 25, 16_960, 48, "checksum is 33458db5 instead of 7a79f092")),
-    "1.1/flipped-durable": (44, (TORN, 25, 16_384, 45, "checksum is 94ce3e11 instead of 813c996f")),
+    "1.1/flipped-durable": (44, (Damaged, 25, 16_384, 45, "checksum is 94ce3e11 instead of 813c996f")),
     "1.1/flipped-header": (24, (Damaged, 25, 0, 25, "does not have its checksum")),
     "1.1/missing-middle": (24, (Damaged, 1, 14_016, 25, "begins with sequence 25 is missing")),
     "1.1/newer-major": (24, (NewerFormat, 25, 0, 25, "journal format 2.3")),
