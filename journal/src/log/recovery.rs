@@ -311,7 +311,10 @@ impl Chain {
                     }
                     None if seal.is_durable() => {
                         drop(put_index(directory, fields, &samples, seal.used_bytes));
-                        return Ok(End { segment, walk, seal, quarantined_bytes: 0, lost_until: 0 });
+                        // A header behind it that never reached the disk belongs to a turn without a step.
+                        let quarantined = end_behind(directory, &segment, false, &self.torn)?;
+                        let quarantined_bytes = quarantined.iter().map(|it| it.bytes).sum();
+                        return Ok(End { segment, walk, seal, quarantined_bytes, lost_until: 0 });
                     }
                     None => return self.end_behind_roll(directory, segment, walk, seal, durable),
                 },

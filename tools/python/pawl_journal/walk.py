@@ -14,7 +14,6 @@ from .errors import Damaged, NewerFormat
 from .segment import FRAME_BYTES_MAX, HEADER_BYTES, SEAL_SPAN, short_file
 
 STEP, PAD, SEAL, SYNC, EPOCH = 1, 2, 3, 4, 5
-ROLLED = 1  # a seal's reason: the writer went on in the next segment, and nothing is known to be on disk
 KNOWN = [STEP, PAD, SEAL, EPOCH]
 SKIPPABLE, ROLLED = 1, 1
 _WINDOW_MIN, _WINDOW_MAX = 1 << 16, 1 << 22
