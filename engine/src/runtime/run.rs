@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 use pawl_journal::log::{
-    Appender, Durability, JournalError, JournalOptions, JournalStatistics, SealReason, Watermarks,
+    Appender, Durability, JournalError, JournalOptions, JournalStatistics, Recovered, SealReason, Watermarks,
 };
 use pawl_journal::record::{Command, EndReason, InstrumentId, RunEnded, RunStarted, Sequence};
 
@@ -130,8 +130,8 @@ pub struct Outcome {
     pub before: RiskView,
     /// Positions and account as the run left them.
     pub after: RiskView,
-    /// Bytes behind the last whole step that a killed writer had left, moved to `quarantine/`.
-    pub quarantined_bytes: u64,
+    /// What was found when the journal was opened, and what of it was moved to `quarantine/`.
+    pub recovered: Recovered,
     /// Whether every thread was pinned that was to be.
     pub pinned: bool,
     /// Wall-clock nanoseconds from the first input to the last, recovery not counted.
@@ -160,7 +160,7 @@ pub struct Run {
     resumed_after: Sequence,
     first: Sequence,
     before: RiskView,
-    quarantined_bytes: u64,
+    recovered: Recovered,
 }
 
 impl Run {
@@ -218,7 +218,7 @@ impl Run {
                 return Err(refusal);
             }
         };
-        let quarantined_bytes = journal.recovered().quarantined_bytes;
+        let recovered = *journal.recovered();
         let mut core = Core::new(pipeline, journal, clock.clone(), options.stamps, Arc::clone(progress));
         let started = RunStarted {
             settings_hash: texts.settings_hash,
@@ -242,16 +242,7 @@ impl Run {
         let progress = Arc::clone(progress);
         let edge = Edge::new(ingress, gateway, clock.clone(), first, options.speed, commands, stop, progress);
         let before = core.risk();
-        Ok(Self {
-            core,
-            edge,
-            options,
-            clock,
-            resumed_after: restored.last,
-            first,
-            before,
-            quarantined_bytes,
-        })
+        Ok(Self { core, edge, options, clock, resumed_after: restored.last, first, before, recovered })
     }
 
     /// The last step that the journal held before this run; 0 if it is new.
@@ -265,7 +256,7 @@ impl Run {
     /// # Errors
     /// [`RunError`] when the environment fails on the way; the journal is sealed or can be recovered then.
     pub fn drive(self) -> Result<Outcome, RunError> {
-        let Self { core, mut edge, options, clock, resumed_after, first, before, quarantined_bytes } = self;
+        let Self { core, mut edge, options, clock, resumed_after, first, before, recovered } = self;
         let began = clock.now();
         let Driven { mut core, end, pinned } = match options.threading {
             Threading::Single => drive_single(&mut edge, core, &options),
@@ -300,7 +291,7 @@ impl Run {
             },
             before,
             after: core.risk(),
-            quarantined_bytes,
+            recovered,
             pinned,
             elapsed_ns,
         })

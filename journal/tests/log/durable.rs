@@ -48,16 +48,19 @@ fn a_gated_step_becomes_durable_when_somebody_waits_for_it() {
     let home = TempDir::new().unwrap();
     let mut appender = Appender::create_or_open(home.path(), &options(Durability::Gated)).unwrap();
     let watermarks = appender.watermarks();
-    for sequence in 1..=50 {
+    let mut last = 0;
+    // On a busy machine a writer may be too late to answer some of the flusher's requests.
+    while last < 50 || watermarks.statistics().pad_bytes == 0 {
         append(&mut appender, 1);
-        watermarks.request(Sequence(sequence));
-        wait(&mut appender, |_| watermarks.durable() >= Sequence(sequence));
+        last += 1;
+        assert!(last < 5_000, "a writer that tends is asked to begin a new page");
+        watermarks.request(Sequence(last));
+        wait(&mut appender, |_| watermarks.durable() >= Sequence(last));
     }
-    assert!(watermarks.statistics().pad_bytes > 0, "a writer that tends is asked to begin a new page");
     appender.seal(SealReason::Ended).unwrap();
-    assert_eq!(watermarks.durable(), Sequence(50));
+    assert_eq!(watermarks.durable(), Sequence(last));
     let verified = check(home.path());
-    assert_eq!((verified.findings, verified.durable_sequence), (vec![], Sequence(50)));
+    assert_eq!((verified.findings, verified.durable_sequence), (vec![], Sequence(last)));
 }
 
 #[test]
