@@ -11,9 +11,13 @@ use std::thread;
 
 use super::driven::{Driven, assert_is, check, read_all};
 use super::memory::Memory;
+use crate::log::appender::{Appender, SealReason};
+use crate::log::background::Background;
+use crate::log::options::{Durability, JournalOptions};
 use crate::log::reader::Reader;
 use crate::log::tailer::{From, Tailer};
-use crate::record::Sequence;
+use crate::log::verify::verify_in;
+use crate::record::{RunEnded, Sequence, Step, Time};
 
 /// An interpreter takes a second for what takes a millisecond elsewhere.
 const STEPS: u64 = if cfg!(miri) { 40 } else { 20_000 };
@@ -67,4 +71,33 @@ fn a_turn_that_was_broken_off_is_recovered_on_the_heap() {
     }
     Driven::open(&memory).unwrap().seal();
     assert_eq!((read_all(&memory).0, check(&memory).findings), (15, vec![]));
+}
+
+const OPTIONS: JournalOptions =
+    JournalOptions { segment_bytes: JournalOptions::SEGMENT_BYTES_MIN, durability: Durability::Gated };
+
+#[test]
+fn a_journal_on_the_heap_is_one_like_any_other() {
+    let memory = Memory::new();
+    let mut step = Step::new();
+    for (turn, is_sealed) in [true, false, false, true].into_iter().enumerate() {
+        let mut appender = Appender::open_in(memory.clone(), &OPTIONS, Background::start).unwrap();
+        assert_eq!(appender.recovered().last_sequence, Sequence(turn as u64 * 100));
+        assert!(Appender::open_in(memory.clone(), &OPTIONS, Background::start).is_err(), "it has a writer");
+        for _ in 0..100 {
+            step.begin(appender.next_sequence(), Time(1));
+            step.push_with_tail(&RunEnded::default(), &[7; 30_000]);
+            appender.append(&step).unwrap();
+        }
+        if is_sealed {
+            appender.seal(SealReason::Ended).unwrap();
+        }
+    }
+    let mut reader = Reader::open_in(memory.clone()).unwrap();
+    for sequence in 1..=400 {
+        assert_eq!(reader.next().unwrap().unwrap().sequence(), Sequence(sequence));
+    }
+    assert!(reader.next().unwrap().is_none());
+    let verified = verify_in(memory, &mut |_, _| {}).unwrap();
+    assert_eq!((verified.findings, verified.steps, verified.sealed), (vec![], 400, true));
 }

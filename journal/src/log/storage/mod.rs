@@ -6,7 +6,7 @@
 //!    Storage (names)      Region, WritableRegion (bytes)
 //!        |                       |
 //!   Disk: a directory      a mapped file          <- the product
-//!   Heap, Simulated, Loom  bytes in memory        <- its proof
+//!   Memory, Simulated, Loom: bytes in memory       <- its proof
 //! ```
 //!
 //! Invariants: what a name leads to changes only by `create`, `put`, `rename` and `remove`; bytes are durable only
@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 use super::error::JournalError;
 
 mod disk;
-#[cfg(test)]
-pub(super) mod heap;
 mod lock;
 #[cfg(test)]
 pub(super) mod machine;
