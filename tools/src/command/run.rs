@@ -7,9 +7,11 @@ use clap::Args;
 use pawl_adapters::feed::Mt5Export;
 use pawl_engine::feature::catalogue;
 use pawl_engine::instrument;
-use pawl_engine::runtime::{DurabilityReport, Outcome, available_cores};
+use pawl_engine::runtime::{DurabilityReport, Outcome, Percentiles, available_cores};
+use pawl_journal::log::JournalStatistics;
 use pawl_journal::record::{EndReason, Sequence};
 use pawl_replay::{Summary, summarise};
+use serde::Serialize;
 use toml::Value;
 
 use crate::config::{Config, CoreChoice, Layers, Loaded, Mode, Origin, resolve_instruments};
@@ -202,7 +204,7 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
                 "ring_full": outcome.ring_full,
                 "published_to_gateway": outcome.gateway,
                 "journal_bytes": bytes,
-                "durability": durability_json(&outcome.durability),
+                "durability": DurabilityJson::of(&outcome.durability),
                 "account_before": outcome.before,
                 "account": outcome.after,
                 "summary": summary,
@@ -236,21 +238,25 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
     }
 }
 
-fn durability_json(report: &DurabilityReport) -> serde_json::Value {
-    let it = &report.statistics;
-    serde_json::json!({
-        "mode": report.mode.to_string(),
-        "durable_sequence": report.durable.0,
-        "syncs": it.syncs,
-        "sync_ns_max": it.sync_ns_max,
-        "sync_ns_total": it.sync_ns_total,
-        "lag_steps_max": it.lag_steps_max,
-        "lag_ns_max": it.lag_ns_max,
-        "pad_bytes": it.pad_bytes,
-        "rolls": it.rolls,
-        "roll_waits": it.roll_waits,
-        "committed_to_released": report.held,
-    })
+/// How durable the journal is, as programs read it.
+#[derive(Serialize)]
+struct DurabilityJson<'a> {
+    mode: String,
+    durable_sequence: u64,
+    #[serde(flatten)]
+    statistics: &'a JournalStatistics,
+    committed_to_released: &'a Percentiles,
+}
+
+impl<'a> DurabilityJson<'a> {
+    fn of(report: &'a DurabilityReport) -> Self {
+        Self {
+            mode: report.mode.to_string(),
+            durable_sequence: report.durable.0,
+            statistics: &report.statistics,
+            committed_to_released: &report.held,
+        }
+    }
 }
 
 fn sum_up(journal: &Path, first: Sequence, last: Sequence) -> anyhow::Result<Summary> {
