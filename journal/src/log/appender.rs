@@ -23,8 +23,9 @@ use super::control::{
 };
 use super::directory::{Directory, index_name, segment_name, spare_name};
 use super::error::JournalError;
-use super::flusher::{Flusher, Rolled, put_index};
+use super::flusher::{Flusher, Rolled};
 use super::header::Fields;
+use super::index::put_index;
 use super::options::{Durability, JournalOptions};
 use super::planted::{Bug, planted};
 use super::pruned;

@@ -118,19 +118,13 @@ impl<S: Storage> Background<S> {
             #[cfg(test)]
             Self::Inline { flusher: mut inline, .. } => {
                 if drain {
-                    inline.forget_predecessor();
-                    finish_all(&mut inline);
+                    inline.drain();
                 }
                 Some(inline)
             }
             Self::Ended => None,
         }
     }
-}
-
-fn finish_all<S: Storage>(flusher: &mut Flusher<S>) {
-    while flusher.finish() {}
-    while flusher.digest() {}
 }
 
 /// Tells the writer when a thread ends by a panic: nothing would come from it any more.
@@ -161,8 +155,7 @@ impl<S: Storage> Tending<S> {
             match self.order.load(Ordering::Acquire) {
                 RUN => {}
                 DRAIN => {
-                    self.flusher.forget_predecessor();
-                    finish_all(&mut self.flusher);
+                    self.flusher.drain();
                     return self.flusher;
                 }
                 _ => return self.flusher,

@@ -16,10 +16,9 @@ use serde::Serialize;
 use super::control::{CONTROL_BYTES, SEAL_SPAN, SEALED_RECOVERED, Seal, Standing};
 use super::directory::{Directory, index_name, segment_name, spare_name};
 use super::error::JournalError;
-use super::flusher::put_index;
 use super::frame::commit_word;
 use super::header::HEADER_BYTES;
-use super::index::Samples;
+use super::index::{Samples, put_index};
 use super::planted::{Bug, planted};
 use super::segment::Segment;
 use super::storage::{Region as _, Storage, WritableRegion as _};
@@ -37,6 +36,11 @@ pub struct Quarantined {
     pub bytes: u64,
     /// The file they are in now, by its name in the journal's directory.
     pub name: String,
+}
+
+/// How many bytes are in quarantine.
+pub(super) fn bytes_of(quarantined: &[Quarantined]) -> u64 {
+    quarantined.iter().map(|it| it.bytes).sum()
 }
 
 /// Bytes of a segment to be copied to quarantine.

@@ -90,21 +90,20 @@ impl<S: Storage> Directory<S> {
 
     /// The error for a segment that is not there.
     pub(super) fn missing(&self, first_sequence: u64) -> JournalError {
-        JournalError::Damaged {
-            file: self.storage.path(&segment_name(first_sequence)),
-            offset: 0,
-            sequence: Sequence(first_sequence),
-            what: Damage::SegmentMissing { first_sequence },
-        }
+        self.damaged_start(first_sequence, Damage::SegmentMissing { first_sequence })
     }
 
     /// The error for a header that is not what it must be.
     pub(super) fn damaged_header(&self, first_sequence: u64, what: HeaderDamage) -> JournalError {
+        self.damaged_start(first_sequence, what.into())
+    }
+
+    fn damaged_start(&self, first_sequence: u64, what: Damage) -> JournalError {
         JournalError::Damaged {
             file: self.storage.path(&segment_name(first_sequence)),
             offset: 0,
             sequence: Sequence(first_sequence),
-            what: what.into(),
+            what,
         }
     }
 

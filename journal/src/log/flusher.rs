@@ -15,13 +15,12 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use super::control::Digest;
-use super::directory::{Directory, index_name, segment_name, spare_name};
+use super::directory::{Directory, segment_name, spare_name};
 use super::error::JournalError;
 use super::frame::{FrameHeader, KIND_STEP, span, split_word};
 use super::header::{Fields, HEADER_BYTES};
-use super::index::Samples;
+use super::index::{Samples, put_index};
 use super::planted::{Bug, planted};
-use super::region::PAGE_BYTES;
 use super::storage::{Region as _, Storage};
 use super::walk::Walk;
 use super::watermark::{ASKED_PAD, DurablePlace, Watermarks};
@@ -124,7 +123,7 @@ impl<S: Storage> Flusher<S> {
         open.catch_up();
         let last = open.walk.next - 1;
         let lag_steps = last.saturating_sub(self.watermarks.durable().0);
-        let (from, to) = (open.synced / PAGE_BYTES * PAGE_BYTES, open.walk.offset);
+        let (from, to) = (open.synced, open.walk.offset);
         let began = Instant::now();
         if planted(Bug::WatermarkBeforeSync) {
             self.watermarks.advance(last, open.place());
@@ -171,7 +170,7 @@ impl<S: Storage> Flusher<S> {
         let next_name = segment_name(next.first_sequence);
         storage.rename(&spare_name(next.index), &next_name)?;
         let began = Instant::now();
-        let from = self.open.synced / PAGE_BYTES * PAGE_BYTES;
+        let from = self.open.synced;
         let failed = |name: &str| {
             let path = storage.path(name);
             move |error| JournalError::io("sync", &path, error)
@@ -225,10 +224,13 @@ impl<S: Storage> Flusher<S> {
         true
     }
 
-    /// Forgets the segment of an earlier turn that it has not come to hash. Another turn may.
-    pub(super) fn forget_predecessor(&mut self) {
+    /// Finishes and hashes every segment that the writer has left. The one of an earlier turn that it has not come
+    /// to hash is left to another turn.
+    pub(super) fn drain(&mut self) {
         let epoch = self.open.fields.epoch;
         self.finished.retain(|finished| finished.fields.epoch == epoch);
+        while self.finish() {}
+        while self.digest() {}
     }
 
     /// Bytes of the segment being written that are durable.
@@ -237,19 +239,9 @@ impl<S: Storage> Flusher<S> {
     }
 }
 
-/// Writes the index of a finished segment beside it.
-pub(super) fn put_index<S: Storage>(
-    directory: &Directory<S>,
-    fields: &Fields,
-    samples: &Samples,
-    used_bytes: u64,
-) -> Result<(), JournalError> {
-    directory.storage.put_derived(&index_name(fields.first_sequence), &samples.file(fields, used_bytes))
-}
-
 impl<S: Storage> Open<S> {
     fn new(fields: Fields, region: S::Region) -> Self {
-        let walk = Walk { offset: HEADER_BYTES, next: fields.first_sequence, time: fields.base_time };
+        let walk = Walk::begin(&fields);
         Self { fields, region, walk, synced: HEADER_BYTES }
     }
 

@@ -112,6 +112,16 @@ impl Samples {
     }
 }
 
+/// Writes the index of a finished segment beside it.
+pub(super) fn put_index<S: Storage>(
+    directory: &Directory<S>,
+    fields: &Fields,
+    samples: &Samples,
+    used_bytes: u64,
+) -> Result<(), JournalError> {
+    directory.storage.put_derived(&index_name(fields.first_sequence), &samples.file(fields, used_bytes))
+}
+
 fn checksum(file: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&file[..IndexHeader::BYTES - 4]), &file[IndexHeader::BYTES..])
 }

@@ -15,13 +15,13 @@ use crate::record::{Sequence, Time};
 
 use super::appender::Recovered;
 use super::control::{SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Seal};
-use super::cut::{copy_spare, end_behind, end_within, seal_at};
+use super::cut::{bytes_of, copy_spare, end_behind, end_within, seal_at};
 use super::directory::{Directory, segment_name, spare_name};
 use super::error::{Damage, HeaderDamage, JournalError};
-use super::flusher::{Finished, put_index};
+use super::flusher::Finished;
 use super::frame::FRAME_ALIGN;
 use super::header::{Fields, HEADER_BYTES};
-use super::index::{Index, Samples};
+use super::index::{Index, Samples, put_index};
 use super::planted::{Bug, planted};
 use super::segment::{Head, Segment, read_head};
 use super::storage::{Region as _, Storage};
@@ -131,8 +131,7 @@ pub(super) fn recover<S: Storage>(directory: &Directory<S>) -> Result<Turn<S>, J
     };
     if end.walk.next > last.first_sequence {
         // Opened again: a file that was cut has all its bytes again.
-        let segment = Segment::open(directory, last.first_sequence)?
-            .ok_or_else(|| directory.missing(last.first_sequence))?;
+        let segment = Segment::open_listed(directory, last.first_sequence)?;
         turn.predecessor = Some(Finished::new(last, segment.region, used_bytes));
     } else {
         // The last segment holds no step, and the new one has its name: it takes its place.
@@ -256,20 +255,23 @@ impl Chain {
         self.fields.last().expect("a journal has a segment")
     }
 
+    /// The first segment of the last turn.
+    fn turn(&self) -> usize {
+        self.fields.partition_point(|fields| fields.epoch < self.last().epoch)
+    }
+
     /// The first segment that may hold a step which is not durable. A turn begins when everything before it is.
     fn first_not_durable(&self) -> usize {
-        let turn = self.fields.partition_point(|fields| fields.epoch < self.last().epoch);
         let durable = self.fields.partition_point(|fields| fields.first_sequence <= self.durable + 1);
-        turn.max(durable.saturating_sub(1))
+        self.turn().max(durable.saturating_sub(1))
     }
 
     /// Makes sure that the turn before the last one ends in a seal where the last one says.
     fn check_turn<S: Storage>(&self, directory: &Directory<S>) -> Result<(), JournalError> {
-        let turn = self.fields.partition_point(|fields| fields.epoch < self.last().epoch);
+        let turn = self.turn();
         let Some(before) = turn.checked_sub(1).map(|before| &self.fields[before]) else { return Ok(()) };
         let first = &self.fields[turn];
-        let segment = Segment::open(directory, before.first_sequence)?
-            .ok_or_else(|| directory.missing(before.first_sequence))?;
+        let segment = Segment::open_listed(directory, before.first_sequence)?;
         let used = first.predecessor_used_bytes;
         let sane = (HEADER_BYTES as u64 + SEAL_SPAN as u64..=before.segment_bytes).contains(&used);
         if !sane || !used.is_multiple_of(FRAME_ALIGN as u64) {
@@ -293,8 +295,7 @@ impl Chain {
         at = at.saturating_sub(usize::from(at > 0 && self.fields[at - 1].epoch == self.fields[at].epoch));
         loop {
             let fields = &self.fields[at];
-            let segment = Segment::open(directory, fields.first_sequence)?
-                .ok_or_else(|| directory.missing(fields.first_sequence))?;
+            let segment = Segment::open_listed(directory, fields.first_sequence)?;
             let mut samples = Samples::for_segment(fields.segment_bytes);
             let mut walk = Walk::start(&segment);
             let stopped = walk_to_end(&segment, &mut walk, &mut samples, &mut durable)?;
@@ -313,7 +314,7 @@ impl Chain {
                         drop(put_index(directory, fields, &samples, seal.used_bytes));
                         // A header behind it that never reached the disk belongs to a turn without a step.
                         let quarantined = end_behind(directory, &segment, false, &self.torn)?;
-                        let quarantined_bytes = quarantined.iter().map(|it| it.bytes).sum();
+                        let quarantined_bytes = bytes_of(&quarantined);
                         return Ok(End { segment, walk, seal, quarantined_bytes, lost_until: 0 });
                     }
                     None => return self.end_behind_roll(directory, segment, walk, seal, durable),
@@ -349,7 +350,7 @@ impl Chain {
             return Err(directory.missing(next));
         }
         let quarantined = end_behind(directory, &segment, true, &self.torn)?;
-        let quarantined_bytes = quarantined.iter().map(|it| it.bytes).sum();
+        let quarantined_bytes = bytes_of(&quarantined);
         Ok(End { segment, walk, seal, quarantined_bytes, lost_until: 0 })
     }
 
@@ -379,7 +380,7 @@ impl Chain {
         }
         let behind = self.segments_from(at + 1);
         let (seal, quarantined) = end_within(directory, &segment, walk, samples, &behind)?;
-        let quarantined_bytes = quarantined.iter().map(|it| it.bytes).sum();
+        let quarantined_bytes = bytes_of(&quarantined);
         let lost_until = if evidence.last_step >= walk.next { evidence.last_step } else { 0 };
         Ok(End { segment, walk, seal, quarantined_bytes, lost_until })
     }

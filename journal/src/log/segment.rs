@@ -55,6 +55,27 @@ impl<S: Storage> Segment<S> {
         Self::open_name(directory, &segment_name(first_sequence), first_sequence)
     }
 
+    /// As [`Self::open`], for a segment that was listed or is named by another one: it must be there.
+    pub(super) fn open_listed(directory: &Directory<S>, first_sequence: u64) -> Result<Self, JournalError> {
+        Self::open(directory, first_sequence)?.ok_or_else(|| directory.missing(first_sequence))
+    }
+
+    /// Opens the segment that a writer went on in behind a roll: under its name, or in the spare with this index,
+    /// which gets the name at some time after, perhaps between two looks. `None` if there is neither.
+    pub(super) fn open_rolled(
+        directory: &Directory<S>,
+        index: u64,
+        first_sequence: u64,
+    ) -> Result<Option<Self>, JournalError> {
+        if let Some(named) = Self::open(directory, first_sequence)? {
+            return Ok(Some(named));
+        }
+        match Self::open_spare(directory, index, first_sequence)? {
+            None => Self::open(directory, first_sequence),
+            spare => Ok(spare),
+        }
+    }
+
     /// Opens a segment that still has a spare's name; `None` if there is none that begins with this sequence.
     pub(super) fn open_spare(
         directory: &Directory<S>,

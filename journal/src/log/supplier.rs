@@ -95,16 +95,17 @@ pub(super) struct Stock<S: Storage> {
 impl<S: Storage> Stock<S> {
     /// The next spare, if one is ready.
     pub(super) fn take(&self) -> Option<Spare<S>> {
-        let spare = self.spares.try_recv().ok()?;
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        Some(spare)
+        self.spares.try_recv().ok().map(|spare| self.taken(spare))
     }
 
     /// The next spare, if one becomes ready within this time.
     pub(super) fn take_within(&self, wait: Duration) -> Option<Spare<S>> {
-        let spare = self.spares.recv_timeout(wait).ok()?;
+        self.spares.recv_timeout(wait).ok().map(|spare| self.taken(spare))
+    }
+
+    fn taken(&self, spare: Spare<S>) -> Spare<S> {
         self.count.fetch_sub(1, Ordering::Relaxed);
-        Some(spare)
+        spare
     }
 
     /// Whether no spare is ready.

@@ -188,24 +188,21 @@ impl<S: Storage> Traversal<S> {
     /// Opens the segment that the seal names; `None` if it is not there yet.
     fn open_next(&self, seal: Seal) -> Result<Option<Segment<S>>, JournalError> {
         let (directory, first_sequence) = (&self.directory, seal.next_first_sequence);
-        let named = Segment::open(directory, first_sequence)?;
-        if named.is_none()
-            && let Some(first) = pruned::given_up(directory, first_sequence)?
-        {
+        let (index, is_rolled) = (self.segment.fields.index + 1, seal.reason == SEALED_ROLLED);
+        let found = if is_rolled {
+            Segment::open_rolled(directory, index, first_sequence)?
+        } else {
+            Segment::open(directory, first_sequence)?
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+        if let Some(first) = pruned::given_up(directory, first_sequence)? {
             let (dir, next) = (directory.storage.dir().to_path_buf(), Sequence(self.walk.next));
             return Err(JournalError::Overtaken { dir, next, first: Sequence(first) });
         }
-        if named.is_some() || seal.reason != SEALED_ROLLED {
-            return Ok(named);
-        }
-        // The writer went on in a spare, which gets the segment's name at some time after.
-        let index = self.segment.fields.index + 1;
-        if let Some(segment) = Segment::open_spare(directory, index, first_sequence)? {
-            return Ok(Some(segment));
-        }
-        let named = Segment::open(directory, first_sequence)?;
-        if named.is_some() || directory.list()?.spares.contains(&index) {
-            return Ok(named);
+        if !is_rolled || directory.list()?.spares.contains(&index) {
+            return Ok(None);
         }
         let what = Damage::SegmentMissing { first_sequence };
         Err(self.segment.damaged(self.walk.offset, self.walk.next, what))

@@ -245,13 +245,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
             return Ok(false);
         }
         let (directory, index, next) = (self.directory, segment.fields.index + 1, walk.next);
-        let mut found = Segment::open(directory, next)?;
-        if found.is_none() {
-            found = Segment::open_spare(directory, index, next)?;
-        }
-        if found.is_none() {
-            found = Segment::open(directory, next)?;
-        }
+        let found = Segment::open_rolled(directory, index, next)?;
         // Whatever it says, the journal goes on in a later one only.
         let Some(found) = found.filter(|found| found.fields.index == index) else { return Ok(false) };
         self.verified.segments += 1;

@@ -16,7 +16,7 @@ use super::control::{
 };
 use super::error::Damage;
 use super::frame::{FLAG_SKIPPABLE, FRAME_ALIGN, FRAME_BYTES_MAX, FrameHeader, KIND_STEP, span, split_word};
-use super::header::HEADER_BYTES;
+use super::header::{Fields, HEADER_BYTES};
 use super::planted::{Bug, planted};
 use super::segment::Segment;
 use super::storage::{Region as _, Storage};
@@ -81,7 +81,11 @@ pub(super) enum Seen {
 impl Walk {
     /// The start of a segment.
     pub(super) fn start<S: Storage>(segment: &Segment<S>) -> Self {
-        let fields = &segment.fields;
+        Self::begin(&segment.fields)
+    }
+
+    /// The start of a segment with this header.
+    pub(super) fn begin(fields: &Fields) -> Self {
         Self { offset: HEADER_BYTES, next: fields.first_sequence, time: fields.base_time }
     }
 

@@ -40,7 +40,7 @@ impl<S: Storage> SegmentWriter<S> {
         position: Arc<Position>,
     ) -> Self {
         bytes.write(0, &fields.page());
-        let place = Walk { offset: HEADER_BYTES, next: fields.first_sequence, time: fields.base_time };
+        let place = Walk::begin(&fields);
         position.set(fields.index, HEADER_BYTES);
         Self { seed: Seed::new(fields.salt, fields.epoch), bytes, place, samples, position, fields }
     }

@@ -7,7 +7,7 @@ use crate::log::control::SEAL_SPAN;
 use crate::log::cut::{Quarantined, Tail, keep_behind, seal_at, to_keep_behind};
 use crate::log::directory::{Directory, index_name, segment_name};
 use crate::log::error::JournalError;
-use crate::log::flusher::put_index;
+use crate::log::index::put_index;
 use crate::log::segment::Segment;
 use crate::log::storage::{Region as _, Storage, WritableRegion as _};
 
