@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use pawl_journal::log::{
     Appender, Cursor, CursorDamage, Damage, From, Hold, JournalError, PrunePlan, Reader, Retention,
-    SealReason, Tailer, pruned,
+    SealReason, Tailer, pruned, run_start,
 };
-use pawl_journal::record::Sequence;
+use pawl_journal::record::{RunStarted, Sequence, Step};
 use rustix::process::geteuid;
 use rustix::thread::set_thread_res_uid;
 use tempfile::TempDir;
@@ -632,4 +632,249 @@ fn what_is_no_journal_has_no_cursors_and_nothing_to_prune() {
         }
     }
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+/// Appends the start of a run, and `count` steps.
+fn append_run(appender: &mut Appender, run: u32, count: u64) {
+    let mut step = Step::new();
+    step.begin(appender.next_sequence(), time_of(appender.next_sequence().0));
+    let settings = format!("settings of run {run}, {}", "instruments ".repeat(700));
+    step.push_with_tail(
+        &RunStarted { settings_len: settings.len() as u32, runs_before: run, ..RunStarted::default() },
+        settings.as_bytes(),
+    );
+    appender.append(&step).unwrap();
+    append(appender, count);
+}
+
+/// A journal of runs with this many steps behind the start of each; gives where each began.
+fn runs(counts: &[u64]) -> (TempDir, PathBuf, Vec<u64>) {
+    let home = TempDir::new().unwrap();
+    let dir = home.path().join("journal");
+    let mut begun = Vec::new();
+    for (run, count) in (0..).zip(counts) {
+        let mut appender = Appender::create_or_open(&dir, &SMALL).unwrap();
+        begun.push(appender.next_sequence().0);
+        append_run(&mut appender, run, *count);
+        appender.seal(SealReason::Ended).unwrap();
+    }
+    (home, dir, begun)
+}
+
+/// Which run's start is found, by the step it was in; its settings are whole.
+fn start_of(dir: &Path) -> Option<u64> {
+    let step = run_start(dir).unwrap()?;
+    let record = step.view().input().unwrap();
+    let started = record.get::<RunStarted>().unwrap();
+    let (settings, _) = started.texts(&record);
+    assert!(settings.starts_with(&format!("settings of run {}, instruments", started.runs_before)));
+    assert_eq!(settings.len(), started.settings_len as usize);
+    Some(step.sequence().0)
+}
+
+/// Asks for all but this many segments.
+fn but(dir: &Path, kept: usize) -> Retention {
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let files = segments(dir);
+    let left =
+        files[files.len() - kept..].iter().map(|it| bytes(it) + bytes(&it.with_extension("idx"))).sum();
+    Retention { larger_than_bytes: Some(left), ..EVERYTHING }
+}
+
+const COPY: &str = "pruned.run_started";
+
+#[test]
+fn the_start_of_the_last_run_that_is_pruned_is_kept_until_a_later_one_is() {
+    let (_home, dir, begun) = runs(&[20_000, 20_000, 30_000]);
+    let before = starts(&dir);
+    assert!(begun.iter().all(|first| before.contains(first)), "a turn begins with a segment");
+    let copy = || fs::read(dir.join(COPY)).unwrap();
+    let frame_of = |sequence: u64| {
+        let mut reader = Reader::open(&dir).unwrap();
+        reader.seek(Sequence(sequence)).unwrap();
+        reader.next().unwrap().unwrap().step().bytes().to_vec()
+    };
+    let frames: Vec<_> = begun.iter().map(|sequence| frame_of(*sequence)).collect();
+    let mut seen = BTreeSet::new();
+    for (gone, kept) in (1..=before.len() - 2).map(|gone| (gone, before.len() - gone)) {
+        prune(but(&dir, kept), &dir);
+        assert_eq!(starts(&dir), before[gone..]);
+        let run = begun.iter().rposition(|first| *first < before[gone]).unwrap();
+        assert_eq!(copy()[64..], frames[run], "byte for byte");
+        assert_eq!(pruned(&dir).unwrap().unwrap().run_started, Sequence(begun[run]));
+        let first = if begun.contains(&before[gone]) { before[gone] } else { begun[run] };
+        assert_eq!(start_of(&dir), Some(first));
+        assert_eq!(check(&dir).findings, [], "{gone} gone");
+        seen.insert(run);
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn a_journal_that_no_run_wrote_is_pruned_without_a_copy() {
+    let (_home, dir) = journal(40_000);
+    prune(EVERYTHING, &dir);
+    assert!(!dir.join(COPY).exists());
+    assert_eq!(pruned(&dir).unwrap().unwrap().run_started, Sequence(0));
+    assert_eq!((start_of(&dir), check(&dir).findings.len()), (None, 0));
+}
+
+#[test]
+fn at_no_moment_of_a_pruning_the_start_of_its_runs_is_lost() {
+    let (home, dir, begun) = runs(&[10_000, 20_000, 20_000]);
+    // An earlier pruning has a copy and a marker of its own.
+    prune(but(&dir, starts(&dir).len() - 1), &dir);
+    let whole = home.path().join("whole");
+    copy(&dir, &whole);
+    let gone = prune(EVERYTHING, &dir).going;
+    let after = (fs::read(dir.join(COPY)).unwrap(), pruned(&dir).unwrap());
+    assert_eq!(start_of(&dir), Some(begun[2]));
+    let half = after.0[..after.0.len() / 2].to_vec();
+    // As many writes as `done` are over: part of the copy, the copy, the marker, each segment.
+    for done in 0..=gone.len() + 3 {
+        let left = home.path().join(format!("left-{done}"));
+        copy(&whole, &left);
+        if done >= 1 {
+            fs::write(left.join(format!("{COPY}.unfinished")), &half).unwrap();
+        }
+        if done >= 2 {
+            fs::remove_file(left.join(format!("{COPY}.unfinished"))).unwrap();
+            fs::write(left.join(COPY), &after.0).unwrap();
+        }
+        if done >= 3 {
+            fs::copy(dir.join("pruned.json"), left.join("pruned.json")).unwrap();
+        }
+        for segment in &gone[..done.saturating_sub(3)] {
+            fs::remove_file(left.join(format!("{:020}.pawl", segment.first_sequence))).unwrap();
+        }
+        assert!(start_of(&left).is_some(), "after {done} writes");
+        assert_eq!(check(&left).findings, [], "after {done} writes");
+        prune(EVERYTHING, &left);
+        assert_eq!(starts(&left), starts(&dir));
+        let told = pruned(&left).unwrap().unwrap();
+        assert_eq!((told.run_started, start_of(&left)), (Sequence(begun[2]), Some(begun[2])));
+        assert_eq!(fs::read(left.join(COPY)).unwrap(), after.0);
+    }
+}
+
+#[test]
+fn the_copy_is_written_before_the_marker_and_the_marker_before_the_first_segment_goes() {
+    let (_home, dir, _) = runs(&[40_000]);
+    let before = starts(&dir);
+    let is_there = || (dir.join(COPY).exists(), dir.join("pruned.json").exists());
+    // A directory where a file is to be made stops the writing there.
+    for (stopped_at, expected) in
+        [(COPY, (false, false)), ("pruned.json", (true, false)), (".", (true, true))]
+    {
+        let obstacle = dir.join(format!("{stopped_at}.unfinished"));
+        fs::create_dir_all(&obstacle).unwrap();
+        let pruned = EVERYTHING.prune(&dir, SystemTime::now(), &mut |_, _| {});
+        assert_eq!((pruned.is_ok(), is_there()), (expected.1, expected), "{stopped_at}");
+        assert_eq!(starts(&dir) == before, !expected.1, "{stopped_at}");
+        assert_eq!(start_of(&dir), Some(1));
+        fs::remove_dir(&obstacle).unwrap();
+    }
+}
+
+#[test]
+fn a_copy_that_is_lost_or_damaged_is_found_and_never_used() {
+    let (home, dir, begun) = runs(&[60_000]);
+    let other = {
+        let (_home, other, _) = runs(&[60_000]);
+        prune(EVERYTHING, &other);
+        fs::read(other.join(COPY)).unwrap()
+    };
+    prune(but(&dir, 6), &dir);
+    let whole = fs::read(dir.join(COPY)).unwrap();
+    let found = || check(&dir).findings.iter().map(|it| (it.what, it.file.clone())).collect::<Vec<_>>();
+    let file = dir.join(COPY);
+    let mut flipped = whole.clone();
+    flipped[4_000] ^= 1;
+    let later = {
+        let mut later = whole.clone();
+        later[8] = 2;
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&later[..60]), &later[64..]);
+        later[60..64].copy_from_slice(&crc.to_le_bytes());
+        later
+    };
+    for (content, what) in [
+        (&flipped[..], "is damaged"),
+        (&whole[..whole.len() - 8], "is damaged"),
+        (&[], "is damaged"),
+        (&other, "belongs to another journal"),
+        (&later, "is of a later version of pawl"),
+    ] {
+        fs::write(&file, content).unwrap();
+        assert_eq!(found(), [(Damage::RunStart(what), file.clone())]);
+        let refused = run_start(&dir).unwrap_err();
+        assert!(
+            matches!(&refused, JournalError::RunStart { file: named, what: told } if *named == file && *told == what),
+            "{refused}"
+        );
+    }
+    fs::remove_file(&file).unwrap();
+    assert_eq!(found(), [(Damage::RunStart("is missing"), file)]);
+    assert_eq!(start_of(&dir), None);
+    // A run that comes later says the same of all steps; the finding stays until its start is what is pruned.
+    let mut appender = Appender::create_or_open(&dir, &SMALL).unwrap();
+    let again = appender.next_sequence().0;
+    append_run(&mut appender, 1, 20_000);
+    appender.seal(SealReason::Ended).unwrap();
+    drop(appender);
+    assert_eq!((start_of(&dir), found().len()), (Some(again), 1));
+    prune(EVERYTHING, &dir);
+    assert_eq!((start_of(&dir), found().len(), begun[0]), (Some(again), 0, 1));
+    drop(home);
+}
+
+#[test]
+fn a_pruning_that_would_lose_the_only_start_of_a_run_is_refused() {
+    let (_home, dir, begun) = runs(&[20_000, 30_000]);
+    let spoil = |sequence: u64| {
+        let path = dir.join(format!("{sequence:020}.pawl"));
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 8_000).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], 8_000).unwrap();
+    };
+    // The later one is damaged: the earlier one says the same.
+    spoil(begun[1]);
+    assert_eq!(plan(EVERYTHING, &dir).first_sequence.0, starts(&dir)[starts(&dir).len() - 2]);
+    spoil(begun[0]);
+    let before = contents(&dir);
+    let refused = EVERYTHING.prune(&dir, SystemTime::now(), &mut |_, _| {}).unwrap_err();
+    assert!(
+        matches!(&refused, JournalError::Damaged { sequence, .. } if sequence.0 == begun[1]),
+        "the last one is named: {refused}"
+    );
+    assert_eq!(contents(&dir), before, "nothing went");
+    // With the first one whole again it is what is kept.
+    spoil(begun[0]);
+    prune(EVERYTHING, &dir);
+    assert_eq!((start_of(&dir), pruned(&dir).unwrap().unwrap().run_started), (Some(1), Sequence(1)));
+}
+
+#[test]
+fn a_journal_that_was_pruned_without_a_copy_gets_one_while_it_can() {
+    // As an earlier version left it: a marker that names no run, and a pruning that was interrupted.
+    let (home, dir, begun) = runs(&[10_000, 30_000]);
+    let whole = home.path().join("whole");
+    copy(&dir, &whole);
+    prune(EVERYTHING, &dir);
+    let marker = fs::read_to_string(dir.join("pruned.json")).unwrap();
+    let object = marker.split(",\"run_started\"").next().unwrap().to_owned() + "}";
+    let checksum = crc32c::crc32c(object.as_bytes());
+    let old = format!("{},\"crc32c\":\"{checksum:08x}\"}}\n", &object[..object.len() - 1]);
+    fs::write(whole.join("pruned.json"), &old).unwrap();
+    fs::write(dir.join("pruned.json"), &old).unwrap();
+    fs::remove_file(dir.join(COPY)).unwrap();
+    assert_eq!((start_of(&dir), check(&dir).findings.len()), (None, 0), "nobody said that there is one");
+    assert_eq!(start_of(&whole), Some(1));
+    let first = starts(&whole)[0];
+    prune(Retention::default(), &whole);
+    assert!(starts(&whole)[0] > first);
+    assert_eq!((start_of(&whole), check(&whole).findings.len()), (Some(begun[1]), 0));
+    let told = pruned(&whole).unwrap().unwrap();
+    assert_eq!(told.run_started, Sequence(begun[1]));
+    assert_eq!(told.first_sequence, pruned(&dir).unwrap().unwrap().first_sequence);
 }

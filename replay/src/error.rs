@@ -14,12 +14,22 @@ pub enum ReplayError {
     /// It holds no step.
     #[error("the journal is empty: there is nothing to replay")]
     Empty,
-    /// Its first record is not the start of a run.
+    /// It does not hold its first step any more.
     #[error(
-        "step {sequence} is not the start of a run: the journal's beginning is missing, and its state cannot be rebuilt"
+        "the journal begins at step {sequence}: what was before it was pruned or is missing, so no state can be rebuilt; \
+         `pawl tail` and `pawl chain` show what is left"
+    )]
+    NoBeginning {
+        /// The first step that is there.
+        sequence: Sequence,
+    },
+    /// No run begins in it, or in what was kept when its beginning was pruned.
+    #[error(
+        "no run begins in what is left of the journal, from step {sequence} on, and none is kept beside it \
+         (pruned.run_started)"
     )]
     NoSettings {
-        /// The first step.
+        /// The first step that is there.
         sequence: Sequence,
     },
     /// The settings in it cannot be read by this build.

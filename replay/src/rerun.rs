@@ -6,7 +6,7 @@ use pawl_engine::Stage as _;
 use pawl_engine::inference::{Inference, Models};
 use pawl_engine::pipeline::{Passed, Pipeline};
 use pawl_engine::settings::{RecordedEnvironment, RecordedSettings, Settings};
-use pawl_journal::log::Reader;
+use pawl_journal::log::{Reader, run_start};
 use pawl_journal::record::{
     AgentId, Difference, Kind, OutputHash, OutputHasher, Prediction, RunStarted, Sequence, Step, StepRef,
     Time,
@@ -119,8 +119,13 @@ impl Rerun {
     /// Opens a journal at its beginning.
     ///
     /// # Errors
-    /// [`ReplayError`] if it cannot be read, is empty, or was written with settings this build does not know.
+    /// [`ReplayError`] if it cannot be read, is empty, has lost its beginning, or was written with settings this build
+    /// does not know.
     pub fn open(directory: &Path) -> Result<Self, ReplayError> {
+        let sequence = Reader::open(directory)?.first_sequence()?;
+        if sequence.0 > 1 {
+            return Err(ReplayError::NoBeginning { sequence });
+        }
         let settings = settings_of(directory)?.0.engine;
         let pipeline = Pipeline::recorded(&settings)?;
         Ok(Self { reader: Reader::open(directory)?, pipeline, settings, scratch: Step::new() })
@@ -141,16 +146,18 @@ impl Rerun {
     }
 }
 
-/// The settings and the environment of a journal's first run.
+/// The settings of a journal, which are the same for all of its runs, and the environment of one of them: the first
+/// that is there, or the last one that was pruned away.
 ///
 /// # Errors
 /// [`ReplayError`] if there is none, or this build cannot read it.
 pub fn settings_of(directory: &Path) -> Result<(RecordedSettings, RecordedEnvironment), ReplayError> {
-    let mut reader = Reader::open(directory)?;
-    let frame = reader.next()?.ok_or(ReplayError::Empty)?;
-    let step = frame.step();
+    let Some(step) = run_start(directory)? else {
+        let sequence = Reader::open(directory)?.first_sequence()?;
+        return Err(if sequence.0 == 0 { ReplayError::Empty } else { ReplayError::NoSettings { sequence } });
+    };
     let sequence = step.sequence();
-    let record = step.record(Kind::RunStarted).ok_or(ReplayError::NoSettings { sequence })?;
+    let record = step.view().record(Kind::RunStarted).ok_or(ReplayError::NoSettings { sequence })?;
     let started = record.get::<RunStarted>().ok_or(ReplayError::NoSettings { sequence })?;
     let (settings, environment) = started.texts(&record);
     let wrong = |error: serde_json::Error| ReplayError::Settings { sequence, message: error.to_string() };

@@ -37,7 +37,7 @@ pub enum RunError {
     },
     /// The journal does not hold its beginning any more.
     #[error(
-        "the journal begins at step {sequence}, in the middle of a run: what was before it was pruned, and no \
+        "the journal begins at step {sequence}, and not with its first run: what was before it was pruned, and no \
          snapshot holds the state; begin a new journal, this one can still be read"
     )]
     NoStart {

@@ -46,12 +46,15 @@ pub(crate) fn restore(
     let mut reader = Reader::open(directory)?;
     while let Some(frame) = reader.next()? {
         let step = frame.step();
-        if let Some(record) = step.record(Kind::RunStarted) {
+        let started = step.record(Kind::RunStarted);
+        // A pruned journal may begin with a later run, which took over what the runs before it left.
+        if restored.runs == 0 && (started.is_none() || step.sequence().0 > 1) {
+            return Err(RunError::NoStart { sequence: step.sequence() });
+        }
+        if let Some(record) = started {
             let recorded = record.get::<RunStarted>().map_or("", |started| started.texts(&record).0);
             check_settings(recorded, settings)?;
             restored.runs += 1;
-        } else if restored.runs == 0 {
-            return Err(RunError::NoStart { sequence: step.sequence() });
         }
         if let Some(difference) = pipeline.rerun(step, &mut scratch) {
             return Err(RunError::Diverged { sequence: step.sequence(), difference: Box::new(difference) });

@@ -1,7 +1,8 @@
 //! The directory of a journal: which names are in it and what they say.
 //!
 //! ```text
-//!  LOCK  ctl.sock  pruned.json  snapshots/  quarantine/  cursors/  repairs/     ours, and not the journal itself
+//!  LOCK  ctl.sock  pruned.json  pruned.run_started                              ours, and not the journal itself
+//!  snapshots/  quarantine/  cursors/  repairs/
 //!  00000000000000000001.pawl  00000000000000000001.idx                         a segment, by its first sequence
 //!  spare-00000000000000000003.pawl                                             a segment to be, by its index
 //! ```
@@ -144,9 +145,8 @@ impl Name {
             }
         }
         match text {
-            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "pruned.json" => {
-                Self::Ours
-            }
+            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "pruned.json"
+            | "pruned.run_started" => Self::Ours,
             _ if text.ends_with(".idx") || text.ends_with(".unfinished") || text.starts_with("spare-") => {
                 Self::Ours
             }
@@ -165,9 +165,17 @@ mod tests {
         assert_eq!(name("00000000000000000001.pawl"), Name::Segment(1));
         assert_eq!(name("00000000000000233017.pawl"), Name::Segment(233_017));
         assert_eq!(name("spare-00000000000000000002.pawl"), Name::Spare(2));
-        for ours in
-            ["LOCK", "ctl.sock", "snapshots", "quarantine", "cursors", "repairs", "pruned.json", "1.idx"]
-        {
+        for ours in [
+            "LOCK",
+            "ctl.sock",
+            "snapshots",
+            "quarantine",
+            "cursors",
+            "repairs",
+            "pruned.json",
+            "pruned.run_started",
+            "1.idx",
+        ] {
             assert_eq!(name(ours), Name::Ours, "{ours}");
         }
         for foreign in

@@ -169,6 +169,14 @@ pub enum JournalError {
         /// The file.
         file: PathBuf,
     },
+    /// What the numbers of a pruned journal mean cannot be told: the copy of the start of its runs cannot be used.
+    #[error("{} {what}, and no run begins in what is left of the journal: put the right file back", file.display())]
+    RunStart {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The steps that come next for a reader were pruned while it read.
     #[error("step {next} of the journal {} was pruned, it begins at step {first} now: begin there, or keep the steps still to be seen with a cursor", dir.display())]
     Overtaken {
@@ -313,6 +321,9 @@ pub enum Damage {
         /// First sequence that is there.
         first_sequence: u64,
     },
+    /// The copy of the start of the runs that were pruned, which says what the journal's numbers mean, cannot be used.
+    #[error("the start of a run that is kept here for a pruned journal {0}: put the right file back")]
+    RunStart(&'static str),
 }
 
 /// What is wrong with a cursor.

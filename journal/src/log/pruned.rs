@@ -40,6 +40,9 @@ pub struct Pruned {
     pub removed_steps: u64,
     /// Bytes of these and their indexes.
     pub removed_bytes: u64,
+    /// The step in `pruned.run_started`, which [`run_start`](super::run_start) reads; 0 if no run began in what was
+    /// taken.
+    pub run_started: Sequence,
 }
 
 /// The marker as its file holds it.
@@ -52,6 +55,9 @@ pub(super) struct Marker {
     pub(super) removed_segments: u64,
     pub(super) removed_steps: u64,
     pub(super) removed_bytes: u64,
+    /// Not there in the markers of a journal that was pruned before its runs' start was kept.
+    #[serde(default)]
+    pub(super) run_started: u64,
 }
 
 impl Marker {
@@ -78,6 +84,7 @@ pub fn pruned(dir: &Path) -> Result<Option<Pruned>, JournalError> {
         removed_segments: marker.removed_segments,
         removed_steps: marker.removed_steps,
         removed_bytes: marker.removed_bytes,
+        run_started: Sequence(marker.run_started),
     }))
 }
 

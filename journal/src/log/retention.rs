@@ -4,13 +4,15 @@
 //!  asked for:  older than | more bytes than | up to the snapshot        from the oldest on, whole segments only
 //!  held back:  cursors | the newest verified snapshot, or none | the two newest segments
 //!
-//!  plan under the lock of the cursors > pruned.json, on disk > per segment, oldest first: .idx, .pawl, directory sync
+//!  plan under the lock of the cursors > pruned.run_started, on disk > pruned.json, on disk
+//!    > per segment, oldest first: .idx, .pawl, directory sync
 //! ```
 //!
 //! The two newest segments always stay: the writer, its helpers or the next recovery may need both, and the newest may
 //! be without a step.
 //!
-//! Invariants: before the first file goes, `pruned.json` says on disk where the journal begins from then on; after
+//! Invariants: before the first file goes, `pruned.json` says on disk where the journal begins from then on, and the
+//! start of the runs that go is on disk beside it; after
 //! every deletion the journal is whole from its first segment on; nothing is deleted that a cursor has still to see,
 //! nor behind the newest verified snapshot.
 
@@ -29,6 +31,7 @@ use super::header::Fields;
 use super::pruned::{Marker, read_marker, steady};
 use super::reader::Reader;
 use super::recovery::follows;
+use super::run_start::Keeping;
 use super::segment::{Head, read_head};
 use super::storage::{Disk, Storage as _};
 
@@ -113,6 +116,15 @@ pub struct HeldBack {
     pub segments: u64,
 }
 
+/// A plan, and what must be on disk before it is carried out, in this order.
+struct Look {
+    plan: PrunePlan,
+    journal_id: [u8; 16],
+    keeping: Keeping,
+    /// None if the one there says it already.
+    marker: Option<Marker>,
+}
+
 /// A segment as it is found.
 #[derive(Debug)]
 struct Found {
@@ -126,10 +138,11 @@ impl Retention {
     ///
     /// # Errors
     /// [`JournalError::NoJournal`], [`JournalError::NotAJournal`], [`JournalError::NewerFormat`],
-    /// [`JournalError::Damaged`] if a header or the chain of the headers is, [`JournalError::CursorUnusable`],
+    /// [`JournalError::Damaged`] if a header or the chain of the headers is, or where the only start of a run would be
+    /// that says what the journal's numbers mean; [`JournalError::CursorUnusable`],
     /// [`JournalError::PrunedMarker`], [`JournalError::Io`].
     pub fn plan(&self, dir: &Path, now: SystemTime) -> Result<PrunePlan, JournalError> {
-        self.look(&Directory::new(Disk::new(dir)), now).map(|(plan, _)| plan)
+        self.look(&Directory::new(Disk::new(dir)), now).map(|look| look.plan)
     }
 
     /// Deletes what may go, and gives what that was. A writer may go on meanwhile, and a reader in a segment that goes
@@ -153,7 +166,8 @@ impl Retention {
         }
         cursor::create_folder(&directory)?;
         let deciding = cursor::lock_folder(&directory)?;
-        let (plan, marker) = self.look(&directory, now)?;
+        let Look { plan, journal_id, keeping, marker } = self.look(&directory, now)?;
+        keeping.write(&directory, journal_id)?;
         if let Some(marker) = marker {
             marker.write(&directory)?;
         }
@@ -170,12 +184,7 @@ impl Retention {
         Ok(plan)
     }
 
-    /// The plan, and the marker to write before it is carried out; none if the one there says it already.
-    fn look(
-        &self,
-        directory: &Directory<Disk>,
-        now: SystemTime,
-    ) -> Result<(PrunePlan, Option<Marker>), JournalError> {
+    fn look(&self, directory: &Directory<Disk>, now: SystemTime) -> Result<Look, JournalError> {
         directory.segments()?;
         let found = steady(directory, || find(directory))?;
         let journal_id = beside::id_text(found[0].fields.journal_id);
@@ -212,8 +221,16 @@ impl Retention {
             snapshot: snapshot.map(Sequence),
             first_sequence: Sequence(found[going].fields.first_sequence),
         };
-        let marker = (going > leftover).then(|| next_marker(&plan, &found[going].fields, marker, now));
-        Ok((plan, marker))
+        let fields: Vec<&Fields> = found[..going].iter().map(|segment| &segment.fields).collect();
+        let keeping = Keeping::of(directory, &fields, marker.as_ref())?;
+        let run_started = keeping.sequence;
+        let marker = if going > leftover {
+            Some(next_marker(&plan, &found[going].fields, run_started, marker, now))
+        } else {
+            let is_new = |marker: &Marker| marker.run_started != run_started;
+            marker.filter(is_new).map(|marker| Marker { run_started, ..marker })
+        };
+        Ok(Look { plan, journal_id: found[0].fields.journal_id, keeping, marker })
     }
 
     /// How many segments are asked for, from the oldest on.
@@ -287,7 +304,13 @@ fn going_of(found: &[Found], leftover: usize) -> Vec<GoingSegment> {
 }
 
 /// What the marker says when a plan is carried out: leftovers were counted when they were given up.
-fn next_marker(plan: &PrunePlan, kept: &Fields, before: Option<Marker>, now: SystemTime) -> Marker {
+fn next_marker(
+    plan: &PrunePlan,
+    kept: &Fields,
+    run_started: u64,
+    before: Option<Marker>,
+    now: SystemTime,
+) -> Marker {
     let removed = || plan.going.iter().filter(|segment| !segment.is_leftover);
     let steps = |segment: &GoingSegment| segment.last_sequence.0 + 1 - segment.first_sequence.0;
     let (segments_before, steps_before, bytes_before) = before
@@ -300,6 +323,7 @@ fn next_marker(plan: &PrunePlan, kept: &Fields, before: Option<Marker>, now: Sys
         removed_segments: segments_before + removed().count() as u64,
         removed_steps: steps_before + removed().map(steps).sum::<u64>(),
         removed_bytes: bytes_before + removed().map(|segment| segment.bytes).sum::<u64>(),
+        run_started,
     }
 }
 

@@ -13,12 +13,15 @@ use std::path::{Path, PathBuf};
 
 use crate::record::{Kind, OutputHash, OutputHasher, Sequence, StepRef, Time};
 
+use super::beside;
 use super::control::{Digest, SEAL_SPAN, SEALED_ROLLED, Seal};
 use super::directory::{Directory, index_name, segment_name};
 use super::error::{Damage, JournalError};
 use super::frame::{span, split_word};
+use super::header::Fields;
 use super::index::{Index, Samples};
 use super::pruned;
+use super::run_start;
 use super::segment::Segment;
 use super::storage::{Disk, Region as _, Storage};
 use super::traversal::check_successor;
@@ -33,7 +36,7 @@ const HASH_BYTES: usize = 128 * 1024;
 /// Something wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The segment file.
+    /// The segment file, or one beside it.
     pub file: PathBuf,
     /// Where in it, in bytes from its start.
     pub offset: u64,
@@ -139,6 +142,8 @@ struct Verifier<'a, S: Storage> {
     told_bytes: u64,
     before: Option<Walked<S>>,
     is_first: bool,
+    /// The first segment's, if the first step is not the start of a run: then a copy of one may have to lie beside.
+    begins_within_run: Option<Fields>,
     durable: u64,
     hashes: BTreeMap<u64, Hashed>,
     digests: BTreeMap<u64, Digest>,
@@ -179,6 +184,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
             told_bytes: 0,
             before: None,
             is_first: true,
+            begins_within_run: None,
             durable: 0,
             hashes: BTreeMap::new(),
             digests: BTreeMap::new(),
@@ -208,6 +214,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
             }
         }
         self.check_digests();
+        self.check_run_start()?;
         self.verified.durable_sequence = Sequence(self.durable);
         Ok(self.verified)
     }
@@ -231,6 +238,24 @@ impl<'a, S: Storage> Verifier<'a, S> {
                 });
             }
         }
+    }
+
+    /// Checks what is kept of the runs that began in segments that were pruned.
+    fn check_run_start(&mut self) -> Result<(), JournalError> {
+        let Some(first) = self.begins_within_run.take().filter(|first| first.index > 1) else {
+            return Ok(());
+        };
+        let found = match pruned::read_marker(self.directory, &beside::id_text(first.journal_id)) {
+            Ok(Some(marker)) => run_start::damage_of_kept(self.directory, &marker, first.journal_id)?,
+            // That it is damaged or missing is a finding already.
+            Ok(None) | Err(JournalError::PrunedMarker { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some((file, sequence, what)) = found {
+            let what = Damage::RunStart(what);
+            self.verified.findings.push(Finding { file, offset: 0, sequence, what });
+        }
+        Ok(())
     }
 
     fn find(&mut self, segment: &Segment<S>, offset: usize, sequence: u64, what: Damage) {
@@ -423,6 +448,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
             self.find(segment, offset, step.sequence().0, Damage::Records);
         }
         if self.verified.steps == 0 {
+            self.begins_within_run = (!run_start::is_start(step)).then_some(segment.fields);
             (self.verified.first_sequence, self.verified.first_time) = (step.sequence(), step.time());
         }
         (self.verified.last_sequence, self.verified.last_time) = (step.sequence(), step.time());

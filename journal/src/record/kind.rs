@@ -34,11 +34,17 @@ macro_rules! kinds {
             #[must_use]
             pub fn field_names(self) -> Vec<&'static str> {
                 let mut names = Vec::new();
-                match self {
-                    $( Self::$variant => $room::$variant::default().visit(&mut |field| names.push(field.name)), )*
-                }
+                self.visit_layout(&mut |field| names.push(field.name));
                 names.extend(self.tail_names());
                 names
+            }
+
+            /// Calls `visit` with every field of this kind's layout, its tail left out, as it is in a record of zeros: for
+            /// the units of the fields.
+            pub fn visit_layout(self, visit: &mut dyn FnMut(Field<'_>)) {
+                match self {
+                    $( Self::$variant => $room::$variant::default().visit(visit), )*
+                }
             }
         }
 

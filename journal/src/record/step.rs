@@ -52,6 +52,21 @@ impl Step {
         step
     }
 
+    /// A copy of the step in a frame, aligned or not; `None` if its records do not fill it. Length and checksum, which
+    /// belong to the frame's place, are left behind.
+    pub(crate) fn of_frame(frame: &[u8]) -> Option<Self> {
+        let is_possible =
+            (STEP_HEADER_BYTES..=STEP_BYTES_MAX).contains(&frame.len()) && frame.len().is_multiple_of(8);
+        if !is_possible {
+            return None;
+        }
+        let mut step = Self::new();
+        step.words.as_mut_bytes()[..frame.len()].copy_from_slice(frame);
+        step.words[0] = 0;
+        step.len = frame.len();
+        step.view().is_well_formed().then_some(step)
+    }
+
     /// Starts over with this sequence and time and no records.
     #[inline]
     pub fn begin(&mut self, sequence: Sequence, time: Time) {
@@ -372,7 +387,9 @@ mod tests {
             let view = StepRef::from_frame(&whole[..cut]).expect("long enough");
             assert_eq!(view.records().count(), 0);
             assert!(!view.is_well_formed());
+            assert!(Step::of_frame(&whole[..cut]).is_none());
         }
+        assert_eq!(Step::of_frame(&whole).expect("whole").bytes(), whole);
         assert!(StepRef::from_frame(&whole[..STEP_HEADER_BYTES - 1]).is_none());
     }
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import JournalError
 from .record import Step
+from .run_start import run_start
 from .table import FEATURES_HEAD, counts, feature_table, tables
 from .traversal import Directory, Range, Traversal
 
@@ -32,7 +33,7 @@ class Journal:
         self.path = os.fspath(path)
         self.check, self.follow, self.poll_seconds = check, follow, poll_seconds
         self.torn = None
-        self._range, self._run = Range(), None
+        self._range, self._run, self._wrong = Range(), None, None
         self._directory = Directory(self.path)
         self._directory.segments()
 
@@ -120,33 +121,24 @@ class Journal:
 
     @property
     def settings(self):
-        """What the runs of this journal were told, from its first `run_started`; None if no turn begins with one."""
+        """What the runs of this journal were told, from its first `run_started`, or the last one that was pruned away.
+
+        None if no run begins in the journal and none is kept beside it.
+        """
         return self._settings()[0]
 
     @property
     def environment(self):
-        """Where the first run of the journal ran: build, machine, command."""
+        """Where that run ran: build, machine, command."""
         return self._settings()[1]
 
     def _settings(self):
         if self._run is None:
-            self._run = self._first_run()
-        return self._run or (None, None)
-
-    def _first_run(self):
-        """The texts of the first turn that begins with them; older ones may have been pruned."""
-        epoch = None
-        for first in self._directory.segments():
-            segment = self._directory.open(first)
-            if segment is None or segment.header.epoch == epoch:
-                continue
-            epoch = segment.header.epoch
-            blocks = Traversal(self._directory, Range(first, until=first), self.check).blocks()
-            for step in _steps(blocks):
+            step, self._wrong = run_start(self._directory, self.check)
+            if step is not None:
                 started = step.get("run_started")
-                if started is not None:
-                    return json.loads(started.settings), json.loads(started.environment)
-        return None
+                self._run = json.loads(started.settings), json.loads(started.environment)
+        return self._run or (None, None)
 
     @property
     def instruments(self):
@@ -165,9 +157,9 @@ class Journal:
 
     def instrument(self, symbol):
         """The number of a symbol: `ticks[ticks["instrument"] == journal.instrument("EURUSD")]`."""
-        symbols = [it["symbol"] for it in self.instruments]
+        symbols = [it["symbol"] for it in self._known()]
         if symbol not in symbols:
-            raise ValueError(f"{symbol!r} is not traded in this journal; there are {', '.join(symbols) or 'none'}")
+            raise ValueError(f"{symbol!r} is not traded in this journal; there are {', '.join(symbols)}")
         return symbols.index(symbol)
 
     def prices(self, rows, field):
@@ -180,8 +172,8 @@ class Journal:
 
     def _known(self):
         if not self.instruments:
-            message = f"{self.path} has no run_started left, which says what a point and a lot are"
-            raise JournalError(message, self.path)
+            message = f"{self.path} has no run_started left, which says what its instruments, a point and a lot are"
+            raise JournalError(f"{message}: {self._wrong}" if self._wrong else message, self.path)
         return self.instruments
 
     def _column_names(self, count):

@@ -7,7 +7,6 @@ use pawl_journal::record::{Kind, OrderChanged, Stamps, StepRef, Time};
 use pawl_replay::{Chain as Followed, chain};
 use serde_json::json;
 
-use crate::command::tail::names_of;
 use crate::exit::Exit;
 use crate::output::{Names, put, say, step_json, step_text, time_text};
 
@@ -31,8 +30,8 @@ pub struct Chain {
 impl Chain {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
-        let names = names_of(&self.journal);
         let followed = chain(&self.journal, self.id, self.order)?;
+        let names = Names::of_journal(&self.journal);
         if self.json {
             let steps: Vec<_> =
                 followed.steps.iter().map(|it| step_json(it.step.view(), &[], &names)).collect();

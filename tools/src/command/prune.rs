@@ -30,7 +30,8 @@ const CONSEQUENCE: &str = "without a snapshot, what is left can be read, but not
     Never goes: a step that a registered cursor has still to see (`pawl cursor list`), what lies behind the newest \
     verified snapshot, the two newest segments. A journal without a verified snapshot is pruned only with \
     --without-snapshot: what is left can then be read, but not replayed, explained from the start, or resumed by \
-    `pawl run`. The engine may run meanwhile; where the journal begins from then on is kept in its pruned.json.\n\n\
+    `pawl run`. The engine may run meanwhile. Where the journal begins from then on is kept in its pruned.json, what its \
+    numbers mean in its pruned.run_started.\n\n\
     Exit codes: 0 done, or shown, or nothing to do; 2 cannot open, or --apply and everything is held back for want of \
     a snapshot.")]
 #[command(group(clap::ArgGroup::new("limit").required(true).multiple(true)))]

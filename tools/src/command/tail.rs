@@ -16,12 +16,11 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use pawl_engine::settings::RecordedSettings;
-use pawl_journal::log::{Cursor, From, Tailer};
+use pawl_journal::log::{Cursor, From, Reader, Tailer, pruned};
 use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef, Time};
-use pawl_replay::settings_of;
 
 use crate::exit::{Exit, OutputError};
-use crate::output::{Names, csv_header, csv_row, step_json, step_text};
+use crate::output::{Names, csv_header, csv_row, step_json, step_text, time_text};
 use crate::session::stop_on_signals;
 
 /// How often a quiet journal is looked at, and how often a vanished writer is noticed.
@@ -44,7 +43,8 @@ const LOOK_STEPS: u32 = 64;
     pawl tail J --kind features --format csv > features.csv\n  \
     pawl tail J --from 2019-02-04T12:00:00Z --kind bar_closed\n  \
     pawl tail J --follow --durable --json --cursor database | load-into-database\n\n\
-    JSON is one object per step and line. CSV needs exactly one --kind. With --follow the command ends when the \
+    JSON is one object per step and line. CSV needs exactly one --kind. Where the settings of a journal are lost, a \
+    number is named after its own unit (bid_points, lots_steps). With --follow the command ends when the \
     writer has sealed the journal or is gone.\n\n\
     A cursor remembers which steps stdout has taken, at most 100 ms late: after a crash these are printed again, and \
     none is left out. Ctrl-C and SIGTERM save it too. While it is registered, `pawl prune` keeps what it has still to \
@@ -95,6 +95,7 @@ impl Tail {
             bail!("CSV has one kind of record: name it with --kind, for example --kind features");
         }
         let from = self.from.as_deref().map_or(Ok(From::Start), parse_from)?;
+        check_range(&self.journal, from, self.until)?;
         let (cursor, from) = match &self.cursor {
             Some(name) => {
                 let cursor = Cursor::open_at(&self.journal, name, from)?;
@@ -116,14 +117,39 @@ impl Tail {
         } else {
             Tailer::open(&self.journal, from)?
         };
-        let names = names_of(&self.journal);
+        let names = Names::of_journal(&self.journal);
         let mut printer = Printer { kinds, format, names, header: format == Format::Csv };
         let mut output = Output::new(cursor);
         let ended = self.print(&mut tailer, &mut printer, &mut output, &stop);
+        let ended = ended.and_then(|()| self.check_end(from, tailer.next_sequence(), &output));
         // Whatever ended it: what is still in the buffer goes out, and the place is saved.
         let flushed = output.flush();
         let saved = output.save();
         ended.and(flushed).and(saved).map(|()| Exit::Yes)
+    }
+
+    /// Refuses a step behind the end of the journal, which nothing was printed of, and says so of the end itself.
+    fn check_end(&self, from: From, next: Sequence, output: &Output) -> anyhow::Result<()> {
+        let is_asked = matches!(from, From::Sequence(_) | From::Time(_)) && self.cursor.is_none();
+        if self.follow || output.passed.is_some() || !is_asked {
+            return Ok(());
+        }
+        if let Some(until) = self.until.filter(|until| next.0 > until + 1) {
+            eprintln!("pawl: nothing to print: no step up to {until} is that late");
+            return Ok(());
+        }
+        let what = if self.durable { "what is told to be on disk" } else { "the journal" };
+        let told = match next.0 - 1 {
+            0 => format!("{what} holds no step yet"),
+            last => format!("{what} ends with step {last}"),
+        };
+        match from {
+            From::Sequence(from) if from > next && !self.durable => {
+                bail!("there is no step {from}: {told}; --follow waits for more");
+            }
+            _ => eprintln!("pawl: nothing to print: {told}"),
+        }
+        Ok(())
     }
 
     /// Prints until there is nothing more to print, or to wait for.
@@ -254,6 +280,12 @@ impl Printer {
     fn print(&mut self, step: StepRef<'_>, out: &mut Vec<u8>) -> anyhow::Result<()> {
         self.learn(step);
         if std::mem::take(&mut self.header) {
+            if self.kinds[0] == Kind::Features && !self.names.are_known() {
+                bail!(
+                    "the names of the feature columns are in the settings of a run, and this journal has none left: \
+                     --format json gives the columns numbers"
+                );
+            }
             writeln!(out, "{}", csv_header(self.kinds[0], &self.names)).map_err(OutputError)?;
         }
         if !self.kinds.is_empty()
@@ -281,15 +313,45 @@ impl Printer {
     fn learn(&mut self, step: StepRef<'_>) {
         let Some(record) = step.record(Kind::RunStarted) else { return };
         let Some(started) = record.get::<RunStarted>() else { return };
+        // A CSV keeps the units that its head names.
+        if self.format == Format::Csv && !self.header && !self.names.are_known() {
+            return;
+        }
         if let Ok(recorded) = serde_json::from_str::<RecordedSettings>(started.texts(&record).0) {
             self.names = Names::new(&recorded.engine);
         }
     }
 }
 
-/// The names in a journal's settings; plain numbers are printed where it has none yet.
-pub fn names_of(journal: &Path) -> Names {
-    settings_of(journal).map(|(recorded, _)| Names::new(&recorded.engine)).unwrap_or_default()
+/// Refuses a range that begins or ends before the journal, which would look like a journal without these steps, and says
+/// so of a time: there may have been later steps that are gone.
+fn check_range(journal: &Path, from: From, until: Option<u64>) -> anyhow::Result<()> {
+    if let (From::Sequence(from), Some(until)) = (from, until)
+        && from.0 > until
+    {
+        bail!("--from {from} lies behind --until {until}: there is nothing to print");
+    }
+    // Without a first step there is nothing to say, and what is wrong with it is for whoever prints it to say.
+    let Ok(mut reader) = Reader::open(journal) else { return Ok(()) };
+    let Ok(Some(frame)) = reader.next() else { return Ok(()) };
+    let (first, time) = (frame.sequence(), frame.step().time());
+    if first.0 == 1 {
+        return Ok(());
+    }
+    let before = if matches!(pruned(journal), Ok(Some(_))) { "were pruned" } else { "are missing" };
+    let told =
+        format!("the journal begins at step {first} ({}): the steps before it {before}", time_text(time));
+    let asked = match from {
+        From::Sequence(from) => Some(from.0),
+        From::Start | From::Time(_) | From::Now => until,
+    };
+    if let Some(asked) = asked.filter(|asked| *asked < first.0) {
+        bail!("there is no step {asked}: {told}");
+    }
+    if matches!(from, From::Time(from) if from < time) {
+        eprintln!("pawl: {told}");
+    }
+    Ok(())
 }
 
 fn parse_kind(name: &str) -> anyhow::Result<Kind> {

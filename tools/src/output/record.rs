@@ -1,11 +1,21 @@
 //! Records as text, JSON and CSV: points become prices, lots become volumes, micros become money.
+//!
+//! Invariants: a number whose scale is not known is never shown under the name of one that is scaled: `bid` is a price,
+//! `bid_points` counts points; `lots` is a volume, `lots_steps` counts the instrument's volume step.
+
+use std::path::Path;
 
 use jiff::Timestamp;
 use pawl_engine::instrument::Instrument;
 use pawl_engine::quantity::Decimal;
 use pawl_engine::settings::Settings;
 use pawl_journal::record::{Field, InstrumentId, Kind, Record, StepRef, Time, Value};
+use pawl_replay::{ReplayError, settings_of};
 use serde_json::{Map, Value as Json};
+
+/// What the name of a number ends in that counts points, or the instrument's volume step.
+const POINTS: &str = "_points";
+const STEPS: &str = "_steps";
 
 /// The names and scales that a journal's settings give to the numbers in its records.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +34,27 @@ impl Names {
             agents: settings.agents.iter().map(|agent| agent.name.clone()).collect(),
             columns: settings.features.columns.clone(),
         }
+    }
+
+    /// The names in a journal's settings. Where there are none, says so on stderr, and numbers are shown under the names
+    /// of their own units; a journal without a step may still come to have some.
+    pub fn of_journal(journal: &Path) -> Self {
+        match settings_of(journal) {
+            Ok((recorded, _)) => Self::new(&recorded.engine),
+            Err(ReplayError::Empty) => Self::default(),
+            Err(error) => {
+                eprintln!(
+                    "pawl: prices are in points (`bid_points`), volumes in volume steps (`lots_steps`), instruments, agents \
+                     and columns have numbers: {error}"
+                );
+                Self::default()
+            }
+        }
+    }
+
+    /// Whether there are any.
+    pub fn are_known(&self) -> bool {
+        !self.instruments.is_empty()
     }
 
     /// The instrument with this id.
@@ -77,22 +108,25 @@ fn record_json(record: &Record<'_>, names: &Names) -> Json {
     let instrument = names.of(record);
     record.visit(&mut |field: Field<'_>| {
         if let (Some(Kind::Features), Value::Reals(values)) = (record.kind(), &field.value) {
-            let columns = names
-                .columns
-                .iter()
-                .zip(*values)
-                .map(|(name, value)| (name.clone(), real(f64::from(*value))));
+            let columns = values.iter().enumerate().map(|(place, value)| {
+                let name = names.columns.get(place).cloned();
+                (name.unwrap_or_else(|| format!("column_{place}")), real(f64::from(*value)))
+            });
             object.insert(field.name.into(), Json::Object(columns.collect()));
             return;
         }
-        let (name, value) = json_field(&field, instrument, names);
-        object.insert(name.into(), value);
+        let is_scaled = if matches!(field.value, Value::Instrument(_)) {
+            names.are_known()
+        } else {
+            instrument.is_some()
+        };
+        object.insert(shown_name(&field, is_scaled), json_value(&field, instrument, names));
     });
     Json::Object(object)
 }
 
-fn json_field(field: &Field<'_>, instrument: Option<&Instrument>, names: &Names) -> (&'static str, Json) {
-    let value = match &field.value {
+fn json_value(field: &Field<'_>, instrument: Option<&Instrument>, names: &Names) -> Json {
+    match &field.value {
         Value::Unsigned(hash) if field.name.ends_with("_hash") => format!("{hash:016x}").into(),
         Value::Unsigned(number) => Json::from(*number),
         Value::Signed(number) => Json::from(*number),
@@ -107,6 +141,7 @@ fn json_field(field: &Field<'_>, instrument: Option<&Instrument>, names: &Names)
             None => lots.0.into(),
         },
         Value::Micros(micros) => decimal(&money_text(micros.0)),
+        Value::Instrument(id) if !names.are_known() => id.0.into(),
         Value::Instrument(id) => names.instrument(*id).map_or(Json::Null, |it| it.symbol.clone().into()),
         Value::Agent(id) => {
             names.agents.get(usize::from(id.0)).map_or_else(|| id.0.into(), |name| name.clone().into())
@@ -115,16 +150,18 @@ fn json_field(field: &Field<'_>, instrument: Option<&Instrument>, names: &Names)
         Value::Flags(names) => names.clone().into(),
         Value::Reals(values) => values.iter().map(|value| real(f64::from(*value))).collect(),
         Value::Text(text) => serde_json::from_str(text).unwrap_or_else(|_| (*text).into()),
-    };
-    (shown_name(field.name), value)
+    }
 }
 
-/// A field's name as it is shown: an instrument by its symbol, and nothing that hides the record's own kind.
-fn shown_name(field: &'static str) -> &'static str {
-    match field {
-        "instrument" => "symbol",
-        "kind" => "execution",
-        other => other,
+/// A field's name as it is shown: an instrument by its symbol, nothing that hides the record's own kind, and what cannot
+/// be scaled with its unit.
+fn shown_name(field: &Field<'_>, is_known: bool) -> String {
+    match (&field.value, field.name) {
+        (Value::Points(_), name) if !is_known => format!("{name}{POINTS}"),
+        (Value::Lots(_), name) if !is_known => format!("{name}{STEPS}"),
+        (Value::Instrument(_), "instrument") if is_known => "symbol".to_owned(),
+        (_, "kind") => "execution".to_owned(),
+        (_, name) => name.to_owned(),
     }
 }
 
@@ -171,10 +208,15 @@ pub fn step_text(step: StepRef<'_>, kinds: &[Kind], names: &Names) -> String {
 const UNTOLD_ZEROES: [&str; 8] =
     ["last", "volume", "price", "target", "age_ns", "client_order_id", "lots", "approved_lots"];
 
+fn is_untold_zero(name: &str) -> bool {
+    let scaled = name.strip_suffix(POINTS).or_else(|| name.strip_suffix(STEPS)).unwrap_or(name);
+    UNTOLD_ZEROES.contains(&scaled)
+}
+
 /// In text, what it is about comes first, then words, then numbers, then times.
 fn text_rank(name: &str, value: &Json) -> u8 {
     match value {
-        _ if name == "symbol" => 0,
+        _ if name == "symbol" || name == "instrument" => 0,
         _ if is_time(name) || name == "values" => 3,
         Json::String(_) | Json::Array(_) => 1,
         _ => 2,
@@ -188,7 +230,7 @@ fn is_time(name: &str) -> bool {
 fn append(line: &mut String, name: &str, value: &Json, now: Time) {
     let shown = match value {
         Json::Null => return,
-        Json::Number(number) if UNTOLD_ZEROES.contains(&name) && number.as_f64() == Some(0.0) => return,
+        Json::Number(number) if is_untold_zero(name) && number.as_f64() == Some(0.0) => return,
         Json::String(text) if text.is_empty() || (name == "reason" && text == "none") => return,
         Json::String(_) if name.ends_with("_hash") => return,
         Json::String(text) if is_time(name) && *text == time_text(now) => return,
@@ -222,13 +264,12 @@ pub fn csv_header(kind: Kind, names: &Names) -> String {
         heads.extend(["symbol".to_owned(), "ready".to_owned()]);
         heads.extend(names.columns.iter().cloned());
     } else {
-        heads.extend(csv_names(kind));
+        let mut layout = Vec::new();
+        kind.visit_layout(&mut |field| layout.push(shown_name(&field, names.are_known())));
+        let tail = kind.field_names().into_iter().skip(layout.len()).map(str::to_owned);
+        heads.extend(layout.iter().cloned().chain(tail));
     }
     heads.join(",")
-}
-
-fn csv_names(kind: Kind) -> Vec<String> {
-    kind.field_names().into_iter().map(|name| shown_name(name).to_owned()).collect()
 }
 
 /// One record as a row of the CSV of its kind.
@@ -236,8 +277,7 @@ pub fn csv_row(step: StepRef<'_>, record: &Record<'_>, names: &Names) -> String 
     let mut cells = vec![step.sequence().0.to_string(), time_text(step.time())];
     let Json::Object(object) = record_json(record, names) else { return cells.join(",") };
     if record.kind() == Some(Kind::Features) {
-        cells.push(csv_cell(&object["symbol"]));
-        cells.push(csv_cell(&object["ready"]));
+        cells.extend(["symbol", "ready"].map(|name| object.get(name).map_or_else(String::new, csv_cell)));
         if let Some(Json::Object(values)) = object.get("values") {
             cells.extend(values.values().map(csv_cell));
         }
@@ -298,6 +338,31 @@ mod tests {
         assert!(json["values"]["spread"].is_null());
         assert_eq!(csv_header(Kind::Features, &names()), "sequence,time,symbol,ready,sma_10,spread");
         assert_eq!(csv_row(step.view(), &record, &names()), "7,2019-02-04T00:00:00.994000000Z,EURUSD,1,1.1,");
+    }
+
+    #[test]
+    fn without_settings_every_number_says_that_it_is_not_scaled() {
+        let (step, unknown) = (step(), Names::default());
+        let json = step_json(step.view(), &[], &unknown);
+        let (tick, features) = (&json["records"][0], &json["records"][1]);
+        assert_eq!((&tick["bid_points"], &tick["volume_steps"]), (&114_543.into(), &0.into()));
+        assert_eq!(
+            (&tick["instrument"], &features["values"]["column_0"].to_string()),
+            (&0.into(), &"1.1".to_owned())
+        );
+        assert!(
+            ["bid", "ask", "last", "volume", "symbol"].iter().all(|name| tick.get(name).is_none()),
+            "{tick}"
+        );
+        let text = step_text(step.view(), &[Kind::Tick], &unknown);
+        assert!(text.contains(" bid_points=114543 ") && !text.contains("last"), "{text}");
+        for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Features) {
+            let (bare, scaled) = (csv_header(*kind, &unknown), csv_header(*kind, &names()));
+            assert_eq!(bare.split(',').count(), scaled.split(',').count());
+            let shared: Vec<_> =
+                bare.split(',').filter(|name| scaled.split(',').any(|it| it == *name)).collect();
+            assert!(!shared.iter().any(|name| ["price", "bid", "lots", "symbol"].contains(name)), "{bare}");
+        }
     }
 
     #[test]

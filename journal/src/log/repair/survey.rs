@@ -203,6 +203,10 @@ impl<S: Storage> Survey<'_, S> {
             let (name, offset, what) = (finding.file.file_name(), finding.offset, finding.what);
             let index = |place: &Place| Some(OsStr::new(&index_name(place.first_sequence))) == name;
             let file = |place: &Place| Some(OsStr::new(&place.name)) == name;
+            // It is beside the journal, and no other file can bring it back.
+            if matches!(what, Damage::RunStart(_)) {
+                continue;
+            }
             if let Some(at) = self.places.iter().position(index) {
                 mends.push(self.mend(at, How::Index));
                 continue;
