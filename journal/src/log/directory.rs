@@ -9,7 +9,9 @@
 //! Invariants: a segment is made as a spare and gets its name by `rename`; a spare whose header is whole and follows
 //! the last segment is a segment that was not renamed yet.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use super::error::{Damage, HeaderDamage, JournalError};
 use super::header::Fields;
@@ -21,6 +23,8 @@ use crate::record::Sequence;
 #[derive(Debug, Clone)]
 pub(super) struct Directory<S> {
     pub(super) storage: S,
+    /// Headers that a repair is about to write, by the files that they belong in.
+    rebuilt: Arc<BTreeMap<String, Fields>>,
 }
 
 /// What is in the directory.
@@ -52,7 +56,18 @@ pub(super) fn spare_name(index: u64) -> String {
 impl<S: Storage> Directory<S> {
     /// The directory of a storage.
     pub(super) fn new(storage: S) -> Self {
-        Self { storage }
+        Self { storage, rebuilt: Arc::default() }
+    }
+
+    /// The directory as it is when a file has this header.
+    pub(super) fn with_header(mut self, name: String, fields: Fields) -> Self {
+        Arc::make_mut(&mut self.rebuilt).insert(name, fields);
+        self
+    }
+
+    /// The header that counts for this file in place of the one that is in it.
+    pub(super) fn rebuilt(&self, name: &str) -> Option<&Fields> {
+        self.rebuilt.get(name)
     }
 
     /// Everything in the directory.
