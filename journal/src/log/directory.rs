@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::error::{Damage, HeaderDamage, JournalError};
 use super::header::Fields;
-use super::segment::{Head, read_head};
+use super::segment::{Head, NUMBER_MAX, read_head};
 use super::storage::Storage;
 use crate::record::Sequence;
 
@@ -150,7 +150,7 @@ impl Name {
         if let Some(stem) = text.strip_suffix(".pawl") {
             if stem.len() == 20
                 && stem.bytes().all(|byte| byte.is_ascii_digit())
-                && let Ok(first_sequence) = stem.parse()
+                && let Ok(first_sequence @ 1..NUMBER_MAX) = stem.parse()
             {
                 return Self::Segment(first_sequence);
             }
@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(name(ours), Name::Ours, "{ours}");
         }
         for foreign in
-            ["1.pawl", "99999999999999999999.pawl", "+0000000000000000001.pawl", "notes.txt", "lock"]
+            ["1.pawl", "00000000000000000000.pawl", "99999999999999999999.pawl", "+0000000000000000001.pawl", "notes.txt", "lock"]
         {
             assert_eq!(name(foreign), Name::Foreign(foreign.to_owned()));
         }

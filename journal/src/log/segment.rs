@@ -15,7 +15,7 @@ use super::options::check_segment_bytes;
 use super::storage::{Region as _, Storage};
 
 /// Bound of sequences, indexes and epochs: client order ids hold a sequence shifted by six bits.
-const NUMBER_MAX: u64 = 1 << 58;
+pub(super) const NUMBER_MAX: u64 = 1 << 58;
 
 /// How often a file that is replaced while it is opened is opened again.
 const OPEN_TRIES: u32 = 100;
