@@ -182,14 +182,16 @@ fn print_plan(plan: &RepairPlan) -> anyhow::Result<()> {
     };
     table.row(["can be kept".to_owned(), kept]);
     if let Some(first) = plan.begins_at {
-        let what = "the steps before it are not there, and nothing says whether they were pruned";
+        let what = "those before it are not there, and nothing says whether they were pruned";
         table.row(["begins with".to_owned(), format!("step {first}: {what}")]);
+        table.row(["", "it can be read and followed, but no state can be rebuilt from before that step"]);
     }
     for (file, how) in plan.mended.iter().take(ROWS_MAX) {
         table.row(["is put right".to_owned(), format!("{file}: {how}")]);
     }
     match &plan.loss {
         None if plan.is_recovery => table.row(["would be lost", "no whole step"]),
+        None if plan.begins_at.is_some() => table.row(["would be lost", "no step that is there"]),
         None => table.row(["would be lost", "no step"]),
         Some(loss) => {
             let range = match loss.last {
