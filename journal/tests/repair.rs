@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pawl_journal::log::repair::{Consent, RepairPlan, Repaired, plan};
 use pawl_journal::log::{
-    Appender, Damage, Durability, From, JournalError, JournalOptions, Reader, SealReason, Tailer,
+    Appender, Cursor, CursorDamage, Damage, Durability, From, JournalError, JournalOptions, Reader,
+    Retention, SealReason, Tailer, pruned,
 };
 use pawl_journal::record::{Sequence, Step};
 use proptest::prelude::*;
@@ -148,16 +149,23 @@ fn assert_kept(dir: &Path, before: &BTreeMap<String, Vec<u8>>, repaired: &Repair
             together[from..to].copy_from_slice(kept);
         }
         let cut = moved.iter().filter(|it| it.offset > 0).map(|it| (it.offset + it.bytes) as usize).max();
-        let end = cut.unwrap_or(used(bytes).len()).min(bytes.len());
-        assert!(together[..end.min(together.len())] == bytes[..end.min(together.len())], "{name}");
+        let end = cut.unwrap_or(used(bytes).len()).min(bytes.len()).min(together.len());
+        // Zeros in the place of a header are not kept.
+        let begin = if bytes.iter().take(4096).all(|byte| *byte == 0) { end.min(4096) } else { 0 };
+        assert!(together[begin..end] == bytes[begin..end], "{name}");
         assert!(used(bytes).len() <= together.len(), "{name}");
     }
 }
 
 /// A repaired journal is one: clean, read to its end, followed, and written on with the next sequence.
 fn goes_on(dir: &Path, kept: u64) {
+    goes_on_from(dir, 1, kept);
+}
+
+/// The same of one that begins with a later step.
+fn goes_on_from(dir: &Path, first: u64, kept: u64) {
     assert_eq!(check(dir).findings, []);
-    assert_eq!(read_all(dir), kept);
+    assert_eq!(read_from(dir, first), kept);
     assert!(planned(dir).is_empty(), "repairing again finds nothing to do");
     let count = records(dir).len();
     assert!(carried_out(dir, Consent::None).record.is_none());
@@ -172,7 +180,18 @@ fn goes_on(dir: &Path, kept: u64) {
     }
     drop(appender);
     assert_eq!(check(dir).findings, []);
-    assert_eq!(read_all(dir), kept + 2_000);
+    assert_eq!(read_from(dir, first), kept + 2_000);
+}
+
+/// Reads a journal from its first step to its end, each as it was built. Gives the last one.
+fn read_from(dir: &Path, first: u64) -> u64 {
+    let mut reader = Reader::open(dir).unwrap();
+    let mut last = first - 1;
+    while let Some(frame) = reader.next().unwrap() {
+        last += 1;
+        assert_is(&frame, last);
+    }
+    last
 }
 
 /// The step whose frame holds this byte, by reading the journal before it is damaged.
@@ -222,50 +241,330 @@ fn a_flipped_byte_in_an_early_segment_ends_the_journal_before_its_step() {
     assert_eq!(ahead, [("ahead", Sequence(lost + 1))]);
 }
 
+/// Damage to a header page: what is written over it.
+fn header_damages(dir: &Path, path: &Path, other: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let page = |path: &Path| fs::read(path).unwrap()[..4096].to_vec();
+    let whole = page(path);
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut page = whole.clone();
+        change(&mut page);
+        page
+    };
+    let neighbour = segments(dir).into_iter().find(|it| it != path);
+    let mut damages = vec![
+        ("a bit of the salt", with(&|page| page[83] ^= 1)),
+        ("a bit of the checksum", with(&|page| page[4094] ^= 0x80)),
+        ("a bit where zeros are", with(&|page| page[2_000] ^= 2)),
+        ("bytes where zeros are", with(&|page| page[200..3_000].fill(0xA5))),
+        ("zeros", vec![0; 4096]),
+        ("zeros in the first sector", with(&|page| page[..512].fill(0))),
+        ("zeros in the last sector", with(&|page| page[3_584..].fill(0))),
+        ("anything", (0..4096_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()),
+        ("some fields", with(&|page| page[60..130].fill(0xEE))),
+        ("of another journal", page(&segments(other)[0])),
+    ];
+    damages.extend(neighbour.map(|it| ("of another segment", page(&it))));
+    damages
+}
+
+/// Repairs a journal that has lost a header and nothing else.
+fn rebuilt(dir: &Path, path: &Path, steps: u64, what: &str) {
+    let (name, page) =
+        (path.file_name().unwrap().to_str().unwrap(), fs::read(path).unwrap()[..4096].to_vec());
+    let plan = planned(dir);
+    assert!(!plan.is_empty() && !plan.needs_consent && !plan.is_recovery, "{what}: {plan:?}");
+    assert_eq!((&plan.loss, plan.kept_until), (&None, Sequence(steps)), "{what}");
+    let how = plan.mended.iter().find(|(file, how)| file == name && how.contains("header")).unwrap();
+    assert!(how.1.contains("no step is lost"), "{what}: {how:?}");
+    let repaired = plan.carry_out(Consent::None, &mut |_, _| {}).unwrap();
+    assert_eq!(repaired.verified.findings, [], "{what}");
+    assert_eq!(repaired.quarantined, plan.quarantined);
+    let kept: Vec<_> = repaired.quarantined.iter().filter(|it| it.name.ends_with(".page")).collect();
+    if page.iter().any(|byte| *byte != 0) {
+        assert!(fs::read(dir.join(&kept[0].name)).unwrap() == page, "{what}");
+    }
+    assert_eq!(kept.len(), usize::from(page.iter().any(|byte| *byte != 0)), "{what}");
+    assert_eq!(records(dir).pop().unwrap()["state"], "done");
+    goes_on(dir, steps);
+}
+
 #[test]
-fn a_damaged_header_ends_the_journal_with_the_segment_before() {
-    let (_home, whole) = sealed();
+fn a_header_that_is_lost_is_rebuilt_and_no_step_goes_with_it() {
+    let ((_home, whole), (_other_home, other)) = (sealed(), sealed());
     let files = segments(&whole);
-    let name = |at: usize| files[at].file_name().unwrap().to_owned();
-    for at in [1, 2, files.len() - 1] {
-        for torn in [false, true] {
-            let (_home, dir) = copy(&whole);
-            if torn {
-                patch(&dir.join(name(at)), 0, &[0; 4096]);
-            } else {
-                flip(&dir.join(name(at)), 60);
+    // The first of all, one in a turn, the first of a turn, the last.
+    let turn = fs::read(&files[files.len() - 1]).unwrap()[88];
+    let of_turn = files.iter().position(|path| fs::read(path).unwrap()[88] == turn).unwrap();
+    assert!((2..files.len() - 1).contains(&of_turn), "{of_turn} of {}", files.len());
+    for at in [0, 1, of_turn, files.len() - 1] {
+        for has_index in [true, false] {
+            for (what, page) in header_damages(&whole, &files[at], &other) {
+                let (_home, dir) = copy(&whole);
+                let path = dir.join(files[at].file_name().unwrap());
+                let before = fs::read(&path).unwrap();
+                patch(&path, 0, &page);
+                if !has_index {
+                    fs::remove_file(path.with_extension("idx")).unwrap();
+                }
+                rebuilt(&dir, &path, STEPS, &format!("segment {at}, index {has_index}: {what}"));
+                let after = fs::read(&path).unwrap();
+                // The salt cannot be told from the frames; the seed that it gives can.
+                assert!(after[24..80] == before[24..80], "{at} {has_index} {what}");
+                assert!(after[88..144] == before[88..144], "{at} {has_index} {what}");
+                assert!(!has_index || after[80..88] == before[80..88], "{at} {has_index} {what}");
             }
-            let (kept, is_last) = (first_of(&files[at]) - 1, at == files.len() - 1);
-            let plan = if torn && is_last {
-                // As a machine leaves it that died before the header was on disk: a writer takes it for that.
-                let plan = planned(&dir);
-                assert!(plan.is_recovery && !plan.needs_consent);
-                plan.carry_out(Consent::None, &mut |_, _| {}).unwrap();
-                goes_on(&dir, kept);
-                plan
-            } else {
-                repair_to(&dir, kept)
-            };
-            assert_eq!(plan.lost_segments(), files.len() - at);
-            let loss = plan.loss.unwrap();
-            assert_eq!(loss.last, (!is_last).then_some(Sequence(STEPS)));
-            assert_eq!(loss.is_open, is_last);
         }
     }
 }
 
 #[test]
-fn without_the_first_header_nothing_can_be_kept_and_nothing_is_touched() {
+fn the_only_segment_of_a_journal_gets_its_header_back_sealed_or_not() {
+    let (_other_home, other) = sealed();
+    for is_sealed in [true, false] {
+        let (_home, whole) = journal(0);
+        let mut appender = Appender::create_or_open(&whole, &SMALL).unwrap();
+        append(&mut appender, 700);
+        if is_sealed {
+            appender.seal(SealReason::Ended).unwrap();
+        }
+        drop(appender);
+        for file in segments(&whole).into_iter().skip(1) {
+            fs::remove_file(file).unwrap();
+        }
+        let name = segments(&whole)[0].file_name().unwrap().to_owned();
+        for (what, page) in header_damages(&whole, &whole.join(&name), &other) {
+            for has_cursor in [true, false] {
+                let (_home, dir) = copy(&whole);
+                if has_cursor {
+                    drop(Cursor::open(&dir, "reader").unwrap());
+                }
+                fs::remove_file(dir.join(&name).with_extension("idx")).ok();
+                let before = fs::read(dir.join(&name)).unwrap();
+                patch(&dir.join(&name), 0, &page);
+                rebuilt(
+                    &dir,
+                    &dir.join(&name),
+                    700,
+                    &format!("sealed {is_sealed}, cursor {has_cursor}: {what}"),
+                );
+                if has_cursor {
+                    assert!(fs::read(dir.join(&name)).unwrap()[32..48] == before[32..48], "{what}");
+                    assert_eq!(Cursor::open(&dir, "reader").unwrap().next_sequence(), Sequence(1));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn several_headers_are_rebuilt_at_once_and_from_one_another() {
+    let (_home, whole) = sealed();
+    let files = segments(&whole);
+    for lost in [vec![0, 1], (0..files.len()).collect(), vec![1, 2, files.len() - 1]] {
+        for has_indexes in [true, false] {
+            let (_home, dir) = copy(&whole);
+            for at in &lost {
+                let path = dir.join(files[*at].file_name().unwrap());
+                patch(&path, 0, &[0; 4096]);
+                if !has_indexes {
+                    fs::remove_file(path.with_extension("idx")).unwrap();
+                }
+            }
+            let plan = planned(&dir);
+            assert!(!plan.needs_consent && plan.loss.is_none(), "{plan:?}");
+            assert_eq!(plan.kept_until, Sequence(STEPS));
+            assert_eq!(plan.mended.iter().filter(|(_, how)| how.contains("header")).count(), lost.len());
+            plan.carry_out(Consent::None, &mut |_, _| {}).unwrap();
+            goes_on(&dir, STEPS);
+        }
+    }
+}
+
+#[test]
+fn a_torn_header_that_a_writer_would_give_up_with_its_steps_is_rebuilt_by_a_repair() {
+    // Of a machine that died: the last segment's header never reached the disk, its steps did.
+    let (_home, dir) = journal(STEPS / 4);
+    let last = segments(&dir).pop().unwrap();
+    assert!(first_of(&last) > 1);
+    patch(&last, 0, &[0; 4096]);
+    let (_other, other) = copy(&dir);
+    let writer = Appender::create_or_open(&other, &SMALL).unwrap();
+    assert_eq!(writer.recovered().last_sequence, Sequence(first_of(&last) - 1));
+    rebuilt(&dir, &last, STEPS / 4, "torn");
+}
+
+#[test]
+fn a_lost_header_and_damaged_frames_cost_only_what_the_frames_do() {
+    let (_home, whole) = sealed();
+    let files = segments(&whole);
+    for at in [0, 1, files.len() - 1] {
+        let offset = 150_000;
+        let lost = step_at(&whole, &files[at], offset);
+        let (_home, dir) = copy(&whole);
+        let path = dir.join(files[at].file_name().unwrap());
+        flip(&path, offset);
+        patch(&path, 0, &[0; 4096]);
+        fs::remove_file(path.with_extension("idx")).unwrap();
+        let plan = repair_to(&dir, lost - 1);
+        let loss = plan.loss.unwrap();
+        assert_eq!((loss.last, loss.is_open), (Some(Sequence(STEPS)), false));
+        assert!(plan.mended.iter().any(|(_, how)| how.contains("header")));
+    }
+    // Where the first frame is damaged too nothing of the segment stays, but what was in it is told.
+    let (_home, dir) = copy(&whole);
+    let path = dir.join(files[1].file_name().unwrap());
+    patch(&path, 0, &vec![0xA5; 4096 + 500]);
+    let plan = repair_to(&dir, first_of(&files[1]) - 1);
+    assert_eq!(plan.loss.unwrap().last, Some(Sequence(STEPS)));
+}
+
+/// Leaves nothing of a segment that could be told from noise.
+fn destroy(path: &Path) {
+    let noise = (0..fs::metadata(path).unwrap().len()).map(|at| ((at * 0x9E37_79B9) >> 11) as u8 | 1);
+    fs::write(path, noise.collect::<Vec<u8>>()).unwrap();
+}
+
+#[test]
+fn a_segment_of_which_nothing_is_left_ends_the_journal_with_the_one_before() {
+    let (_home, whole) = sealed();
+    let files = segments(&whole);
+    for at in [1, 2, files.len() - 1] {
+        let (_home, dir) = copy(&whole);
+        destroy(&dir.join(files[at].file_name().unwrap()));
+        let plan = repair_to(&dir, first_of(&files[at]) - 1);
+        assert_eq!(plan.lost_segments(), files.len() - at);
+        let (loss, is_last) = (plan.loss.unwrap(), at == files.len() - 1);
+        assert_eq!((loss.last, loss.is_open), ((!is_last).then_some(Sequence(STEPS)), is_last));
+    }
+    // A header that never reached the disk, and no frame: a writer takes it for what it is.
+    let (_home, dir) = copy(&whole);
+    let last = dir.join(files[files.len() - 1].file_name().unwrap());
+    fs::write(&last, vec![0; 1 << 20]).unwrap();
+    let plan = planned(&dir);
+    assert!(plan.is_recovery && !plan.needs_consent);
+    plan.carry_out(Consent::None, &mut |_, _| {}).unwrap();
+    goes_on(&dir, first_of(&last) - 1);
+}
+
+#[test]
+fn a_first_segment_of_which_nothing_is_left_leaves_an_empty_journal_that_can_be_begun_again() {
+    let (_home, whole) = sealed();
+    let name = segments(&whole)[0].file_name().unwrap().to_owned();
+    for len in [1 << 20, 4_096, 300, 0] {
+        for is_alone in [false, true] {
+            let (_home, dir) = copy(&whole);
+            for file in segments(&dir).iter().skip(if is_alone { 1 } else { usize::MAX }) {
+                fs::remove_file(file).unwrap();
+            }
+            destroy(&dir.join(&name));
+            File::options().write(true).open(dir.join(&name)).unwrap().set_len(len).unwrap();
+            let plan = repair_to(&dir, 0);
+            let loss = plan.loss.unwrap();
+            assert_eq!(
+                (loss.last, loss.is_open),
+                ((!is_alone).then_some(Sequence(STEPS)), is_alone),
+                "{len}"
+            );
+            assert!(plan.mended.iter().any(|(_, how)| how.contains("made anew")), "{:?}", plan.mended);
+        }
+    }
+}
+
+/// A sealed journal without its first two segments, pruned.
+fn pruned_journal() -> (TempDir, PathBuf, u64) {
+    let (home, dir) = sealed();
+    let bytes = (segments(&dir).len() as u64 - 2) << 20;
+    let wish = Retention {
+        larger_than_bytes: Some(bytes + (1 << 18)),
+        without_snapshot: true,
+        ..Retention::default()
+    };
+    wish.prune(&dir, SystemTime::now(), &mut |_, _| {}).unwrap();
+    assert_eq!(check(&dir).findings, []);
+    let first = first_of(&segments(&dir)[0]);
+    assert_eq!(pruned(&dir).unwrap().unwrap().first_sequence, Sequence(first));
+    (home, dir, first)
+}
+
+#[test]
+fn a_start_that_nothing_explains_any_more_is_taken_for_one_with_consent() {
+    for marker in [Some("{\"first_sequence\":1}"), None] {
+        for is_header_lost in [false, true] {
+            let (_home, dir, first) = pruned_journal();
+            let path = dir.join("pruned.json");
+            match marker {
+                Some(text) => fs::write(&path, text).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            if is_header_lost {
+                patch(&segments(&dir)[0], 0, &[0; 4096]);
+            }
+            let before = contents(&dir);
+            let plan = planned(&dir);
+            assert_eq!((plan.begins_at, plan.needs_consent), (Some(Sequence(first)), true));
+            assert_eq!((plan.loss.clone(), plan.kept_from), (None, Sequence(first)));
+            assert!(
+                plan.findings
+                    .iter()
+                    .any(|it| matches!(it.what, Damage::PrunedMarker { .. } | Damage::StartMissing { .. }))
+            );
+            let refused = plan.carry_out(Consent::None, &mut |_, _| {}).unwrap_err();
+            assert!(matches!(refused, JournalError::StartGone { .. }), "{refused}");
+            assert!(contents(&dir) == before, "nothing is changed without consent");
+            let repaired = plan.carry_out(Consent::Flag, &mut |_, _| {}).unwrap();
+            assert_eq!(repaired.verified.findings, []);
+            let told = pruned(&dir).unwrap().unwrap();
+            assert_eq!((told.first_sequence, told.removed_steps), (Sequence(first), first - 1));
+            if let Some(text) = marker {
+                assert_eq!(fs::read_to_string(dir.join("quarantine/pruned-1.json")).unwrap(), text);
+            }
+            assert_eq!(records(&dir).pop().unwrap()["begins_at"], first);
+            goes_on_from(&dir, first, STEPS);
+        }
+    }
+}
+
+#[test]
+fn the_first_header_of_a_pruned_journal_is_rebuilt_from_what_pruned_json_says() {
+    for (what, page) in [("zeros", [0; 4096]), ("anything", [0xA5; 4096])] {
+        let (_home, dir, first) = pruned_journal();
+        let path = segments(&dir)[0].clone();
+        let index = fs::read(&path).unwrap()[48..56].to_vec();
+        patch(&path, 0, &page);
+        let plan = planned(&dir);
+        assert!(!plan.needs_consent && plan.loss.is_none() && plan.begins_at.is_none(), "{what}: {plan:?}");
+        plan.carry_out(Consent::None, &mut |_, _| {}).unwrap();
+        assert!(fs::read(&path).unwrap()[48..56] == index);
+        goes_on_from(&dir, first, STEPS);
+    }
+}
+
+#[test]
+fn a_damaged_marker_of_a_journal_that_has_its_start_is_taken_away() {
     let (_home, dir) = sealed();
-    flip(&segments(&dir)[0], 100);
+    fs::write(dir.join("pruned.json"), "{").unwrap();
+    lossless(&dir, 1);
+    assert!(!dir.join("pruned.json").exists());
+    goes_on(&dir, STEPS);
+}
+
+#[test]
+fn cursors_that_cannot_be_used_are_named_and_left_alone() {
+    let (_home, dir) = sealed();
+    let (_other_home, other) = sealed();
+    drop(Cursor::open(&other, "foreign").unwrap());
+    for name in ["good", "torn"] {
+        drop(Cursor::open(&dir, name).unwrap());
+    }
+    fs::copy(other.join("cursors/foreign.cursor"), dir.join("cursors/foreign.cursor")).unwrap();
+    fs::write(dir.join("cursors/torn.cursor"), "{\"journal_id\":").unwrap();
     let before = contents(&dir);
-    let refused = plan(&dir, &mut |_, _| {}).unwrap_err();
-    assert!(matches!(&refused, JournalError::NothingToKeep { what: Damage::Header(_), .. }), "{refused}");
-    assert!(refused.to_string().contains("move its directory aside"), "{refused}");
-    fs::remove_file(&segments(&dir)[0]).unwrap();
-    let refused = plan(&dir, &mut |_, _| {}).unwrap_err();
-    assert!(matches!(refused, JournalError::StartGone { .. }), "{refused}");
-    assert_eq!(contents(&dir).len(), before.len() - 1);
+    let plan = planned(&dir);
+    let damaged: Vec<_> = plan.cursors_damaged.iter().map(|(name, what)| (name.as_str(), *what)).collect();
+    assert_eq!(damaged, [("foreign", CursorDamage::Journal), ("torn", CursorDamage::Bytes)]);
+    assert!(plan.is_empty());
+    carried_out(&dir, Consent::Flag);
+    assert!(contents(&dir) == before);
 }
 
 #[test]
@@ -509,8 +808,8 @@ fn what_is_lost_again_goes_to_quarantine_again() {
     let (_home, dir) = sealed();
     let files = segments(&dir);
     for round in 1..=3 {
-        // The header of the segment behind the one that stays whole is damaged each time.
-        flip(&files[1], 60);
+        // The segment behind the one that stays whole is lost each time.
+        destroy(&files[1]);
         let repaired = carried_out(&dir, Consent::Terminal);
         assert_eq!(repaired.verified.findings, []);
         assert_eq!(read_all(&dir), first_of(&files[1]) - 1);
@@ -703,7 +1002,7 @@ fn a_spare_that_holds_steps_is_kept_although_nothing_says_where_it_belongs() {
     let index = u64::from_le_bytes(bytes[48..56].try_into().unwrap());
     let spare = dir.join(format!("spare-{index:020}.pawl"));
     fs::rename(last, &spare).unwrap();
-    flip(before_last, 60);
+    destroy(before_last);
     let repaired = carried_out(&dir, Consent::Flag);
     let it = repaired.quarantined.iter().find(|it| it.name.contains("/spare-")).unwrap();
     assert!(fs::read(dir.join(&it.name)).unwrap() == bytes && !spare.exists());
@@ -748,11 +1047,7 @@ proptest! {
         let before = contents(&dir);
         let plan = match plan(&dir, &mut |_, _| {}) {
             Ok(plan) => plan,
-            Err(
-                JournalError::NothingToKeep { .. }
-                | JournalError::StartGone { .. }
-                | JournalError::NoJournal { .. }
-            ) => {
+            Err(JournalError::NoJournal { .. }) => {
                 prop_assert!(contents(&dir) == before);
                 return Ok(());
             }
@@ -772,6 +1067,7 @@ proptest! {
         prop_assert_eq!(&repaired.verified.findings, &[]);
         prop_assert_eq!(repaired.verified.last_sequence, plan.kept_until);
         assert_kept(&dir, &before, &repaired);
-        goes_on(&dir, plan.kept_until.0);
+        let first = plan.begins_at.map_or(1, |first| first.0);
+        goes_on_from(&dir, first, plan.kept_until.0.max(first - 1));
     }
 }

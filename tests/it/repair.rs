@@ -24,6 +24,17 @@ fn flip(path: &Path, offset: usize) {
     fs::write(path, bytes).expect("write");
 }
 
+/// Leaves nothing of a file that could be told from noise.
+fn destroy(path: &Path) {
+    let len = fs::metadata(path).expect("a file").len();
+    let noise: Vec<u8> = (0..len).map(|at| ((at * 0x9E37_79B9) >> 11) as u8 | 1).collect();
+    fs::write(path, noise).expect("write");
+}
+
+fn first_of(path: &Path) -> u64 {
+    path.file_stem().and_then(|stem| stem.to_str()).expect("a name").parse().expect("a number")
+}
+
 /// Names and bytes of everything in the directory itself.
 fn contents(journal: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let paths = fs::read_dir(journal).expect("a directory").map(|entry| entry.expect("an entry").path());
@@ -40,16 +51,10 @@ fn a_damaged_journal_is_refused_by_a_run_repaired_with_consent_and_gone_on_with(
     let path = text(&journal);
     let files = segments(&journal);
     assert!(files.len() >= 3, "{files:?}");
-    // A header in the middle: a run sees it at once.
-    flip(&files[2], 64);
+    // A header in the middle, and all that could tell what it was: a run sees it at once.
+    destroy(&files[2]);
     run_hours(&journal).expect(2).says(&["damaged", "`pawl repair`"]);
-    let last = files[2]
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .expect("a name")
-        .parse::<u64>()
-        .expect("a number")
-        - 1;
+    let last = first_of(&files[2]) - 1;
 
     let before = contents(&journal);
     let refused = pawl(&["repair", path]).expect(1);
@@ -57,7 +62,7 @@ fn a_damaged_journal_is_refused_by_a_run_repaired_with_consent_and_gone_on_with(
         refused.stdout.contains("--accept-loss") && refused.stdout.contains("can be kept"),
         "{refused:?}"
     );
-    let dry = pawl(&["repair", path, "--dry-run"]).expect(0);
+    let dry = pawl(&["repair", path, "--dry-run"]).expect(1);
     assert!(dry.stdout.contains("would be lost") && dry.stdout.contains("nothing was changed"), "{dry:?}");
     let asked = pawl(&["repair", path, "--json"]).expect(1).json();
     assert_eq!((&asked["result"], &asked["kept"]["last"]), (&"loss_not_accepted".into(), &last.into()));
@@ -71,6 +76,7 @@ fn a_damaged_journal_is_refused_by_a_run_repaired_with_consent_and_gone_on_with(
     assert_eq!(verified(&journal)["last"], last);
     let again = pawl(&["repair", path]).expect(0);
     assert!(again.stdout.contains("nothing to repair"), "{again:?}");
+    pawl(&["repair", path, "--dry-run"]).expect(0);
     pawl(&["replay", path]).expect(0);
 
     // The journal ends in the middle of a run, as after a crash, and the feed is read again from there.
@@ -113,6 +119,67 @@ fn what_costs_nothing_is_repaired_without_being_asked() {
 }
 
 #[test]
+fn a_header_is_rebuilt_without_being_asked_and_costs_no_step() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    run_hours(&journal).expect(0);
+    let (path, hash, steps) =
+        (text(&journal), crate::support::output_hash(&journal), verified(&journal)["steps"].clone());
+    let files = segments(&journal);
+    // The first one of all, gone; one in the middle that has lost its index too; a bit of the last one's.
+    for file in &files[..2] {
+        let mut bytes = fs::read(file).expect("read");
+        bytes[..4096].fill(0);
+        fs::write(file, bytes).expect("write");
+    }
+    fs::remove_file(files[1].with_extension("idx")).expect("an index");
+    flip(&files[files.len() - 1], 70);
+    run_hours(&journal).expect(2).says(&["`pawl repair`"]);
+    let before = contents(&journal);
+    let dry = pawl(&["repair", path, "--dry-run"]).expect(1);
+    assert!(dry.stdout.contains("header is written anew from") && dry.stdout.contains("no step"), "{dry:?}");
+    assert!(contents(&journal) == before);
+    let repaired = pawl(&["repair", path, "--json"]).expect(0).json();
+    assert_eq!((&repaired["result"], &repaired["clean"]), (&"repaired".into(), &true.into()));
+    assert_eq!((&repaired["needs_acceptance"], &repaired["lost"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!((verified(&journal)["steps"].clone(), crate::support::output_hash(&journal)), (steps, hash));
+    pawl(&["repair", path, "--dry-run"]).expect(0);
+    pawl(&["replay", path]).expect(0);
+    run_hours(&journal).expect(0);
+    assert_eq!(verified(&journal)["records"]["tick"], BTCUSD_TICKS);
+}
+
+#[test]
+fn a_journal_that_lost_its_start_or_its_first_segment_whole_has_a_way_out_too() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    run_hours(&journal).expect(0);
+    let path = text(&journal);
+    let files = segments(&journal);
+    fs::remove_file(&files[0]).expect("a segment");
+    fs::create_dir(journal.join("cursors")).expect("create");
+    fs::write(journal.join("cursors/risk-desk.cursor"), "{").expect("write");
+    pawl(&["verify", path]).expect(1);
+    let refused = pawl(&["repair", path]).expect(1);
+    assert!(
+        refused.stdout.contains("begins with step") && refused.stdout.contains("--accept-loss"),
+        "{refused:?}"
+    );
+    assert!(refused.stdout.contains("`risk-desk` is damaged"), "{refused:?}");
+    let repaired = pawl(&["repair", path, "--accept-loss", "--json"]).expect(0).json();
+    assert_eq!(repaired["begins_at"], first_of(&files[1]));
+    assert_eq!(repaired["cursors_damaged"][0]["name"], "risk-desk");
+    assert_eq!(verified(&journal)["first"], first_of(&files[1]));
+    assert!(journal.join("pruned.json").exists() && journal.join("cursors/risk-desk.cursor").exists());
+
+    destroy(&files[1]);
+    let refused = pawl(&["repair", path]).expect(1);
+    assert!(refused.stdout.contains("nothing: every step is lost"), "{refused:?}");
+    pawl(&["repair", path, "--accept-loss"]).expect(0);
+    assert_eq!(verified(&journal)["steps"], 0);
+}
+
+#[test]
 fn what_cannot_be_repaired_is_refused_and_left_alone() {
     let scratch = scratch();
     let dir = scratch.path();
@@ -149,11 +216,6 @@ fn what_cannot_be_repaired_is_refused_and_left_alone() {
     newer[4092..4096].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&file, &newer).expect("write");
     refused(&journal, &["journal format 9"]);
-    fs::write(&file, &good).expect("write");
-
-    // The first header is gone.
-    flip(&file, 70);
-    refused(&journal, &["move its directory aside"]);
     fs::write(&file, &good).expect("write");
 
     assert!(contents(&journal) == before, "a refusal changes nothing");

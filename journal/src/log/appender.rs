@@ -18,8 +18,7 @@ use crate::record::{Sequence, Step, Time};
 
 use super::background::Background;
 use super::control::{
-    CONTROL_BYTES, DIGEST_BYTES, PAD_BYTES_MAX, SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_RECOVERED,
-    SEALED_ROLLED, Sync,
+    CONTROL_BYTES, DIGEST_BYTES, PAD_BYTES_MAX, SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Sync,
 };
 use super::directory::{Directory, index_name, segment_name, spare_name};
 use super::error::JournalError;
@@ -27,13 +26,11 @@ use super::flusher::{Flusher, Rolled};
 use super::header::Fields;
 use super::index::put_index;
 use super::options::{Durability, JournalOptions};
-use super::planted::{Bug, planted};
+use super::planted::{Bug, appended_into_crashed, planted};
 use super::pruned;
 use super::recovery::{self, Turn};
-use super::segment::Segment;
 use super::storage::{Disk, Storage};
 use super::supplier::{Position, Spare, Stock, Supplier};
-use super::walk::Walk;
 use super::watermark::{ASKED_DIGEST, ASKED_END, ASKED_PAD, ASKED_SYNC, DurablePlace, Supply, Watermarks};
 use super::writer::SegmentWriter;
 
@@ -129,8 +126,7 @@ impl<S: Storage> Appender<S> {
             ..Fields::new(turn.journal_id, 0, options.segment_bytes)
         };
         let position = Arc::new(Position::default());
-        let crashed = if planted(Bug::AppendedIntoCrashed) { crashed(&directory, &mut turn)? } else { None };
-        let writer = match crashed {
+        let writer = match appended_into_crashed(&directory, &mut turn)? {
             Some(writer) => writer,
             None => begin_turn(&directory, fields, &turn, &position)?,
         };
@@ -451,20 +447,4 @@ fn begin_turn<S: Storage>(
         storage.remove(&spare_name(*index))?;
     }
     Ok(writer)
-}
-
-/// A writer that goes on in the segment that a crash left, which is [`Bug::AppendedIntoCrashed`].
-fn crashed<S: Storage>(
-    directory: &Directory<S>,
-    turn: &mut Turn<S>,
-) -> Result<Option<SegmentWriter<S>>, JournalError> {
-    if turn.predecessor_reason != SEALED_RECOVERED || turn.predecessor.take().is_none() {
-        return Ok(None);
-    }
-    let first_sequence = turn.predecessor_first_sequence;
-    let Some(segment) = Segment::open(directory, first_sequence)? else { return Ok(None) };
-    let bytes = directory.storage.reopen(&segment_name(first_sequence), segment.fields.segment_bytes)?;
-    let offset = turn.predecessor_used_bytes as usize - SEAL_SPAN;
-    let place = Walk { offset, next: turn.place.next, time: turn.place.time };
-    Ok(Some(SegmentWriter::at(bytes, segment.fields, place)))
 }

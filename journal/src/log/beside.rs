@@ -137,7 +137,8 @@ pub(super) fn remove(path: &Path) -> Result<(), JournalError> {
 const CHECKSUM: &str = ",\"crc32c\":\"";
 const END: &str = "\"}\n";
 
-fn text_of<T: Serialize>(content: &T) -> String {
+/// The text of such a file.
+pub(super) fn text_of<T: Serialize>(content: &T) -> String {
     let object = serde_json::to_string(content).expect("numbers and texts are JSON");
     let checksum = crc32c::crc32c(object.as_bytes());
     format!("{}{CHECKSUM}{checksum:08x}{END}", &object[..object.len() - 1])
@@ -158,6 +159,12 @@ pub(super) fn content_of<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 /// A journal's id as these files hold it.
 pub(super) fn id_text(journal_id: [u8; 16]) -> String {
     journal_id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The id of a journal that is written so.
+pub(super) fn id_of_text(text: &str) -> Option<[u8; 16]> {
+    let journal_id = u128::from_str_radix(text, 16).ok()?.to_be_bytes();
+    (id_text(journal_id) == text).then_some(journal_id)
 }
 
 #[cfg(test)]

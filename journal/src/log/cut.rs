@@ -61,7 +61,8 @@ impl<'a, S: Storage> Tail<'a, S> {
     }
 
     fn bytes(&self) -> &[u8] {
-        self.segment.region.committed(self.from, self.to - self.from)
+        // A file may end before the place.
+        if self.to == self.from { &[] } else { self.segment.region.committed(self.from, self.to - self.from) }
     }
 
     /// The name of its copy, and whether it is there: an earlier cut was interrupted, and what is left of the tail is

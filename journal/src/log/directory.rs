@@ -10,11 +10,13 @@
 //! Invariants: a segment is made as a spare and gets its name by `rename`; a spare whose header is whole and follows
 //! the last segment is a segment that was not renamed yet.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use super::error::{Damage, HeaderDamage, JournalError};
 use super::header::Fields;
-use super::segment::{Head, read_head};
+use super::segment::{Head, NUMBER_MAX, read_head};
 use super::storage::Storage;
 use crate::record::Sequence;
 
@@ -22,6 +24,8 @@ use crate::record::Sequence;
 #[derive(Debug, Clone)]
 pub(super) struct Directory<S> {
     pub(super) storage: S,
+    /// Headers that a repair is about to write, by the files that they belong in.
+    rebuilt: Arc<BTreeMap<String, Fields>>,
 }
 
 /// What is in the directory.
@@ -53,7 +57,18 @@ pub(super) fn spare_name(index: u64) -> String {
 impl<S: Storage> Directory<S> {
     /// The directory of a storage.
     pub(super) fn new(storage: S) -> Self {
-        Self { storage }
+        Self { storage, rebuilt: Arc::default() }
+    }
+
+    /// The directory as it is when a file has this header.
+    pub(super) fn with_header(mut self, name: String, fields: Fields) -> Self {
+        Arc::make_mut(&mut self.rebuilt).insert(name, fields);
+        self
+    }
+
+    /// The header that counts for this file in place of the one that is in it.
+    pub(super) fn rebuilt(&self, name: &str) -> Option<&Fields> {
+        self.rebuilt.get(name)
     }
 
     /// Everything in the directory.
@@ -136,7 +151,7 @@ impl Name {
         if let Some(stem) = text.strip_suffix(".pawl") {
             if stem.len() == 20
                 && stem.bytes().all(|byte| byte.is_ascii_digit())
-                && let Ok(first_sequence) = stem.parse()
+                && let Ok(first_sequence @ 1..NUMBER_MAX) = stem.parse()
             {
                 return Self::Segment(first_sequence);
             }
@@ -179,7 +194,7 @@ mod tests {
             assert_eq!(name(ours), Name::Ours, "{ours}");
         }
         for foreign in
-            ["1.pawl", "99999999999999999999.pawl", "+0000000000000000001.pawl", "notes.txt", "lock"]
+            ["1.pawl", "00000000000000000000.pawl", "99999999999999999999.pawl", "+0000000000000000001.pawl", "notes.txt", "lock"]
         {
             assert_eq!(name(foreign), Name::Foreign(foreign.to_owned()));
         }

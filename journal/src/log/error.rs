@@ -64,16 +64,9 @@ pub enum JournalError {
         /// What is wrong.
         what: Damage,
     },
-    /// The damage begins before the first step, so a repair would keep nothing.
-    #[error("{} cannot be repaired: {what}; nothing of this journal can be kept: move its directory aside and begin a new one", file.display())]
-    NothingToKeep {
-        /// The segment.
-        file: PathBuf,
-        /// What is wrong with it.
-        what: Damage,
-    },
-    /// The first segments are gone, so a repair would have nothing to begin with.
-    #[error("the journal in {} begins at sequence {first_sequence} and cannot be repaired: put the segments before it back, or move the directory aside and begin a new one", dir.display())]
+    /// The first segments are gone, and nothing says that they were pruned: nobody has accepted that the journal begins
+    /// behind them.
+    #[error("repairing the journal in {} lets it begin at step {first_sequence}, for the segments before it are not there: accept that, or put them back (or the right pruned.json)", dir.display())]
     StartGone {
         /// The journal's directory.
         dir: PathBuf,
@@ -164,7 +157,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// The file that says where a pruned journal begins does not say so.
-    #[error("{} is damaged or from another journal: put the right one back, or delete it (the start of the journal then counts as missing)", file.display())]
+    #[error("{} is damaged or from another journal: put the right one back, or let `pawl repair` write it anew", file.display())]
     PrunedMarker {
         /// The file.
         file: PathBuf,

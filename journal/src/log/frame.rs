@@ -58,8 +58,12 @@ pub(super) const fn span(len: usize) -> usize {
 }
 
 /// What every checksum of a segment starts from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seed(u32);
+
+/// So many zero bytes leave every CRC-32C as it was: the order of x modulo the polynomial, which is (x + 1) times a
+/// primitive one of degree 31.
+const ZEROS_PERIOD: usize = (1 << 31) - 1;
 
 impl Seed {
     /// The seed of a segment with this salt, written in this epoch.
@@ -73,6 +77,25 @@ impl Seed {
     pub(super) fn checksum(self, offset: usize, frame: &[u8]) -> u32 {
         crc32c::crc32c_append(self.0 ^ offset as u32, &frame[8..])
     }
+
+    /// The only seed with which a frame at `offset` has this checksum: a checksum can be run backwards. Whatever the
+    /// bytes are there is one, so it takes a second frame to say that they are whole.
+    pub(super) fn of_frame(offset: usize, frame: &[u8], stored: u32) -> Self {
+        Self(start_of(stored, &frame[8..]) ^ offset as u32)
+    }
+
+    /// A salt that gives this seed in this epoch. Many do; which of them was drawn the seed does not say.
+    pub(super) fn some_salt(self, epoch: u64) -> u64 {
+        let mut behind = [0; 16];
+        behind[8..].copy_from_slice(&epoch.to_le_bytes());
+        // To continue from a value is as good as to begin with its four bytes.
+        u64::from(start_of(self.0, &behind))
+    }
+}
+
+/// What CRC-32C must be continued from to be `crc` behind these bytes.
+fn start_of(crc: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_combine(crc ^ crc32c::crc32c_append(0, bytes), 0, ZEROS_PERIOD - bytes.len())
 }
 
 /// The commit word of a frame: length below, checksum above. Never zero.
@@ -120,5 +143,28 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_found_from_a_frame_of_any_length_and_a_salt_from_a_seed() {
+        let bytes: Vec<u8> = (0..FRAME_BYTES_MAX).map(|at| (at * 31 % 251) as u8).collect();
+        for (salt, epoch) in [(0, 1), (1, 0), (u64::MAX, 7), (0x0123_4567_89AB_CDEF, u64::MAX >> 6)] {
+            let seed = Seed::new(salt, epoch);
+            for (offset, len) in
+                [(4_096, 32), (4_128, 40), (1 << 20, 8_000), (u32::MAX as usize & !31, 65_536)]
+            {
+                let stored = seed.checksum(offset, &bytes[..len]);
+                assert_eq!(Seed::of_frame(offset, &bytes[..len], stored), seed);
+                assert_ne!(Seed::of_frame(offset, &bytes[..len], stored ^ 1), seed);
+            }
+            for epoch in [0, 1, epoch, 1 << 57] {
+                assert_eq!(Seed::new(seed.some_salt(epoch), epoch), seed);
+            }
+        }
     }
 }

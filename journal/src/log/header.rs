@@ -25,6 +25,13 @@ const MAGIC: [u8; 8] = *b"PAWLJRNL";
 /// Incompatible features this build understands: none are defined in 1.0.
 const INCOMPATIBLE_KNOWN: u64 = 0;
 
+/// Compatible feature: a repair has written the header anew, and what of it nothing told any more is not what was
+/// there. No hash of the segment that was taken before holds.
+pub(super) const COMPATIBLE_REBUILT: u64 = 1;
+
+/// CRC-32C, reflected.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+
 /// What a disk writes whole.
 const SECTOR_BYTES: usize = 512;
 
@@ -150,6 +157,35 @@ impl Fields {
     }
 }
 
+/// The fields of a page that is damaged, where its own checksum still tells what they were: a single bit was flipped, or
+/// only bytes that must be zero are not.
+pub(super) fn restored(page: &[u8]) -> Option<Fields> {
+    let mut page = page.get(..HEADER_BYTES)?.to_vec();
+    if let Some(bit) = flipped_bit(&page) {
+        page[bit / 8] ^= 1 << (bit % 8);
+        return Fields::of_page(&page).ok();
+    }
+    page[Fields::BYTES..CHECKSUM_AT].fill(0);
+    Fields::of_page(&page).ok()
+}
+
+/// The only bit of a page that makes its checksum right when it is flipped.
+fn flipped_bit(page: &[u8]) -> Option<usize> {
+    let checksum = CHECKSUM_AT * 8..HEADER_BYTES * 8;
+    let stored = u32::from_le_bytes(page[CHECKSUM_AT..HEADER_BYTES].try_into().expect("four bytes"));
+    let differs = stored ^ crc32c::crc32c(&page[..CHECKSUM_AT]);
+    if differs.count_ones() == 1 {
+        return Some(checksum.start + differs.trailing_zeros() as usize);
+    }
+    // A bit makes the same difference wherever the bits before it come from: one step of the register for each bit
+    // behind it.
+    let mut difference = 1_u32;
+    (0..checksum.start).rev().find(|_| {
+        difference = difference >> 1 ^ if difference & 1 == 1 { POLYNOMIAL } else { 0 };
+        difference == differs
+    })
+}
+
 /// Whether a page that is no header is one that never reached the disk, or not all of it. A header has bytes in its
 /// first and in its last sector and nowhere between (but for feature names), and a disk writes whole sectors.
 pub(super) fn is_torn(page: &[u8]) -> bool {
@@ -195,8 +231,20 @@ mod tests {
         for bit in 0..HEADER_BYTES * 8 {
             page[bit / 8] ^= 1 << (bit % 8);
             assert!(matches!(Fields::of_page(&page), Err(Refusal::Damaged(_))), "bit {bit}");
+            assert_eq!(restored(&page), Some(fields()), "bit {bit}");
             page[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn a_page_whose_zeros_are_damaged_tells_its_fields_and_any_other_damaged_page_nothing() {
+        let mut page = fields().page();
+        page[200..3_000].fill(0xC3);
+        assert_eq!(restored(&page), Some(fields()));
+        page[50] ^= 3;
+        assert_eq!(restored(&page), None);
+        assert_eq!(restored(&[0; HEADER_BYTES]), None);
+        assert_eq!(restored(&fields().page()[..4_000]), None);
     }
 
     #[test]

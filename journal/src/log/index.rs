@@ -13,6 +13,7 @@ use super::directory::{Directory, index_name};
 use super::error::JournalError;
 use super::header::Fields;
 use super::layout::layout;
+use super::options::JournalOptions;
 use super::segment::Segment;
 use super::storage::Storage;
 use super::walk::Walk;
@@ -126,6 +127,39 @@ fn checksum(file: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&file[..IndexHeader::BYTES - 4]), &file[IndexHeader::BYTES..])
 }
 
+/// The header of an index file, if all of the file is what was written.
+fn whole(file: &[u8], len: u64) -> Result<IndexHeader, &'static str> {
+    if file.len() < IndexHeader::BYTES || file[..8] != MAGIC {
+        return Err("is none");
+    }
+    let header = IndexHeader::get(file);
+    if header.version != VERSION {
+        return Err("has another version");
+    }
+    let bytes = IndexHeader::BYTES + header.count as usize * IndexEntry::BYTES;
+    if file.len() != bytes || len != bytes as u64 {
+        return Err("has the wrong length");
+    }
+    if header.crc != checksum(file) {
+        return Err("does not have its checksum");
+    }
+    Ok(header)
+}
+
+/// What the index beside a segment says of it, if it is whole: all that is left where the segment's header is lost.
+pub(super) fn index_header<S: Storage>(
+    directory: &Directory<S>,
+    first_sequence: u64,
+) -> Result<Option<IndexHeader>, JournalError> {
+    let most = IndexHeader::BYTES
+        + (JournalOptions::SEGMENT_BYTES_MAX as usize / INDEX_EVERY_BYTES + 1) * IndexEntry::BYTES;
+    let head = directory.storage.head(&index_name(first_sequence), 0)?;
+    let Some((_, len)) = head.filter(|(_, len)| *len <= most as u64) else { return Ok(None) };
+    let file = directory.storage.head(&index_name(first_sequence), len as usize)?;
+    let header = file.and_then(|(file, len)| whole(&file, len).ok());
+    Ok(header.filter(|header| header.first_sequence == first_sequence))
+}
+
 /// The index of a segment, if it has a whole one of its own.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -148,20 +182,7 @@ impl Index {
     }
 
     fn of_file(file: &[u8], len: u64, fields: &Fields) -> Result<Self, &'static str> {
-        if file.len() < IndexHeader::BYTES || file[..8] != MAGIC {
-            return Err("is none");
-        }
-        let header = IndexHeader::get(file);
-        if header.version != VERSION {
-            return Err("has another version");
-        }
-        let bytes = IndexHeader::BYTES + header.count as usize * IndexEntry::BYTES;
-        if file.len() != bytes || len != bytes as u64 {
-            return Err("has the wrong length");
-        }
-        if header.crc != checksum(file) {
-            return Err("does not have its checksum");
-        }
+        let header = whole(file, len)?;
         let is_of = header.journal_id == fields.journal_id
             && header.first_sequence == fields.first_sequence
             && header.salt == fields.salt;

@@ -23,7 +23,7 @@ use super::segment::{Head, read_head};
 use super::storage::{Disk, Storage};
 
 /// The marker's file.
-const MARKER: &str = "pruned.json";
+pub(super) const MARKER: &str = "pruned.json";
 
 /// Where a pruned journal begins and what was taken from it, from its beginning on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +94,9 @@ pub(super) fn damage_of_start<S: Storage>(
     directory: &Directory<S>,
     first: &Fields,
 ) -> Result<Option<Damage>, JournalError> {
-    if first.index == 1 {
-        return Ok(None);
-    }
     let first_sequence = first.first_sequence;
     match read_marker(directory, &beside::id_text(first.journal_id)) {
+        Ok(_) if first.index == 1 => Ok(None),
         Ok(Some(marker)) if explains(&marker, first) => Ok(None),
         Ok(_) => Ok(Some(Damage::StartMissing { first_sequence })),
         Err(JournalError::PrunedMarker { .. }) => Ok(Some(Damage::PrunedMarker { first_sequence })),

@@ -15,7 +15,7 @@ use super::options::check_segment_bytes;
 use super::storage::{Region as _, Storage};
 
 /// Bound of sequences, indexes and epochs: client order ids hold a sequence shifted by six bits.
-const NUMBER_MAX: u64 = 1 << 58;
+pub(super) const NUMBER_MAX: u64 = 1 << 58;
 
 /// How often a file that is replaced while it is opened is opened again.
 const OPEN_TRIES: u32 = 100;
@@ -102,6 +102,11 @@ impl<S: Storage> Segment<S> {
         first_sequence: u64,
     ) -> Result<Option<Self>, JournalError> {
         let storage = &directory.storage;
+        if let Some(fields) = directory.rebuilt(name) {
+            let Some((_, file_bytes)) = storage.head(name, 0)? else { return Ok(None) };
+            let region = storage.open(name, file_bytes.min(fields.segment_bytes))?;
+            return Ok(Some(Self::new(storage.path(name), file_bytes, *fields, region)));
+        }
         for _ in 0..OPEN_TRIES {
             match read_head(storage, name, Some(first_sequence))? {
                 None => return Ok(None),
@@ -146,6 +151,9 @@ impl<S: Storage> Segment<S> {
     /// Offset where the zeros at the end of the region begin, or `from` if that is further.
     pub(super) fn end_of_bytes(&self, from: usize) -> usize {
         let len = self.region.len();
+        if len <= from {
+            return from;
+        }
         let whole = len / 8 * 8;
         // The last word of a file that was cut within it.
         if len > whole && self.region.committed(whole, len - whole).iter().any(|byte| *byte != 0) {
@@ -179,23 +187,26 @@ pub(super) fn read_head<S: Storage>(
             return Err(JournalError::NewerFormat { file: storage.path(name), feature });
         }
     };
-    let numbers = [fields.first_sequence, fields.index, fields.epoch];
-    let contradiction =
-        if first_sequence.is_some_and(|first_sequence| fields.first_sequence != first_sequence) {
-            Some("name")
-        } else if check_segment_bytes(fields.segment_bytes).is_err() {
-            Some("length")
-        } else if !numbers.iter().all(|number| (1..NUMBER_MAX).contains(number))
-            || fields.durable_sequence >= fields.first_sequence
-        {
-            Some("numbers")
-        } else if fields.header_bytes as usize != HEADER_BYTES {
-            Some("header length")
-        } else {
-            None
-        };
-    match contradiction {
+    match contradiction(&fields, first_sequence) {
         Some(field) => Err(damaged(HeaderDamage::File(field).into())),
         None => Ok(Some(Head::Whole { fields, file_bytes })),
+    }
+}
+
+/// What a whole header says that cannot be, in a file that is named by this sequence if it is a segment's.
+pub(super) fn contradiction(fields: &Fields, first_sequence: Option<u64>) -> Option<&'static str> {
+    let numbers = [fields.first_sequence, fields.index, fields.epoch];
+    if first_sequence.is_some_and(|first_sequence| fields.first_sequence != first_sequence) {
+        Some("name")
+    } else if check_segment_bytes(fields.segment_bytes).is_err() {
+        Some("length")
+    } else if !numbers.iter().all(|number| (1..NUMBER_MAX).contains(number))
+        || fields.durable_sequence >= fields.first_sequence
+    {
+        Some("numbers")
+    } else if fields.header_bytes as usize != HEADER_BYTES {
+        Some("header length")
+    } else {
+        None
     }
 }

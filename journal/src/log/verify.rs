@@ -18,7 +18,7 @@ use super::control::{Digest, SEAL_SPAN, SEALED_ROLLED, Seal};
 use super::directory::{Directory, index_name, segment_name};
 use super::error::{Damage, JournalError};
 use super::frame::{span, split_word};
-use super::header::Fields;
+use super::header::{COMPATIBLE_REBUILT, Fields, HEADER_BYTES};
 use super::index::{Index, Samples};
 use super::pruned;
 use super::run_start;
@@ -103,9 +103,16 @@ pub(super) fn verify_in<S: Storage>(
     storage: S,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verified, JournalError> {
-    let directory = Directory::new(storage);
+    verify_directory(&Directory::new(storage), progress)
+}
+
+/// Checks the whole journal in a directory, with the headers that count there.
+pub(super) fn verify_directory<S: Storage>(
+    directory: &Directory<S>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verified, JournalError> {
     let segments = directory.segments()?;
-    let mut verifier = Verifier::new(&directory, &segments, progress);
+    let mut verifier = Verifier::new(directory, &segments, progress);
     for first_sequence in segments {
         verifier.segment(first_sequence)?;
     }
@@ -132,6 +139,8 @@ struct Hashed {
     first_sequence: u64,
     used_bytes: u64,
     hash: [u8; 32],
+    /// Whether a repair has written its header anew since a digest frame may have been written of it.
+    is_rebuilt: bool,
 }
 
 struct Verifier<'a, S: Storage> {
@@ -229,7 +238,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
                 && digest.hash == hashed.hash;
             if is_it {
                 self.verified.hashed_segments += 1;
-            } else {
+            } else if !hashed.is_rebuilt {
                 self.verified.findings.push(Finding {
                     file: hashed.path.clone(),
                     offset: 0,
@@ -338,6 +347,10 @@ impl<'a, S: Storage> Verifier<'a, S> {
         let mut walk = Walk::start(&segment);
         let mut samples = Samples::for_segment(segment.fields.segment_bytes);
         let mut hashing = Hashing { hasher: blake3::Hasher::new(), hashed: 0 };
+        if self.directory.rebuilt(&segment_name(segment.fields.first_sequence)).is_some() {
+            hashing.hasher.update(&segment.fields.page());
+            hashing.hashed = HEADER_BYTES;
+        }
         loop {
             samples.note(&walk);
             let (at, next) = (walk.offset, walk.next);
@@ -402,7 +415,8 @@ impl<'a, S: Storage> Verifier<'a, S> {
         let (fields, path) = (&segment.fields, segment.path.clone());
         let hash = *hashing.hasher.finalize().as_bytes();
         let (first_sequence, used_bytes) = (fields.first_sequence, seal.used_bytes);
-        self.hashes.insert(fields.index, Hashed { path, first_sequence, used_bytes, hash });
+        let is_rebuilt = fields.compatible & COMPATIBLE_REBUILT != 0;
+        self.hashes.insert(fields.index, Hashed { path, first_sequence, used_bytes, hash, is_rebuilt });
         let what = match Index::read(self.directory, fields)? {
             Some(Ok(index)) if !index.is(samples) => "is not the one of its frames",
             Some(Err(what)) => what,

@@ -17,18 +17,23 @@ const ROWS_MAX: usize = 20;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  pawl repair J --dry-run\n  pawl repair J\n  pawl repair J --accept-loss --json\n\n\
-    What is damaged and can be put right without loss is put right. Otherwise the journal ends before the damage, and \
-    everything behind it is moved to J/quarantine, byte for byte; nothing is deleted. The numbers of lost steps are used \
-    again by the next run. What was done is in J/repairs.\n\n\
-    Loss is accepted on a terminal by typing yes, elsewhere with --accept-loss. What `pawl run` would recover by itself \
-    needs neither.\n\n\
-    Exit codes: 0 repaired, or nothing to repair; 1 the loss was not accepted, nothing was changed; 2 cannot be \
-    repaired: no journal, being written, a later format, no permission, nothing to keep; 3 the environment failed."
+    What is damaged and can be put right without loss is put right, without being asked for more: an index, a seal, a \
+    file's length, and a header too, as far as its own checksum, its frames and the segments around it prove what it \
+    was. Otherwise the journal ends before the damage, and everything behind it is moved to J/quarantine, byte for \
+    byte; nothing is deleted. The numbers of lost steps are used again by the next run. Where the segments before the \
+    first one are gone and no pruned.json says that they were pruned, the journal begins with the first one there is. \
+    What was done is in J/repairs.\n\n\
+    Loss, and such a start, is accepted on a terminal by typing yes, elsewhere with --accept-loss. What `pawl run` would \
+    recover by itself needs neither.\n\n\
+    Cursors that cannot be used are named and left alone: `pawl cursor remove` takes them away.\n\n\
+    Exit codes: 0 repaired, or nothing to repair; 1 the loss was not accepted, or --dry-run found something to repair: \
+    nothing was changed; 2 cannot be repaired: no journal, being written, a later format, no permission; 3 the \
+    environment failed."
 )]
 pub struct Repair {
     /// Directory of the journal
     journal: PathBuf,
-    /// Say what would be done, and do nothing
+    /// Say what would be done, and do nothing: exit code 1 if there is something
     #[arg(long)]
     dry_run: bool,
     /// Give up what has to be given up without asking
@@ -72,7 +77,8 @@ impl Repair {
             self.print_end(&plan, became, repaired.as_ref())?;
         }
         let is_left = repaired.is_some_and(|it| !it.verified.findings.is_empty());
-        Ok(if is_left || matches!(became, Became::NotAccepted) { Exit::Finding } else { Exit::Yes })
+        let is_open = matches!(became, Became::NotAccepted | Became::DryRun);
+        Ok(if is_left || is_open { Exit::Finding } else { Exit::Yes })
     }
 
     /// Who accepts what the plan gives up; none if nobody does.
@@ -86,7 +92,7 @@ impl Repair {
         if self.json || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
             return Ok(None);
         }
-        put!("\n {} are given up. Type yes to go on: ", lost_text(plan));
+        put!("\n {}. Type yes to go on: ", consequence(plan));
         std::io::stdout().flush().map_err(OutputError)?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
@@ -106,8 +112,8 @@ impl Repair {
             }
             Became::DryRun => say!(" nothing was changed; the same without --dry-run does it"),
             Became::NotAccepted => say!(
-                " nothing was changed; to give up {}: pawl repair {} --accept-loss",
-                lost_text(plan),
+                " nothing was changed; if that is accepted ({}): pawl repair {} --accept-loss",
+                consequence(plan),
                 self.journal.display()
             ),
             Became::Done => {}
@@ -139,11 +145,18 @@ fn with_bar<T>(title: &'static str, work: impl FnOnce(&mut dyn FnMut(u64, u64)) 
 fn lost_text(plan: &RepairPlan) -> String {
     let Some(loss) = &plan.loss else { return "no steps".to_owned() };
     match (loss.steps(), loss.is_open) {
-        (0, _) => format!("all steps from {} on, how many is not known,", loss.first),
+        (0, _) => format!("all steps from {} on, how many is not known", loss.first),
         (steps, true) => format!("at least {} steps", thousands(steps)),
         (1, false) => "1 step".to_owned(),
         (steps, false) => format!("{} steps", thousands(steps)),
     }
+}
+
+/// What is to be accepted.
+fn consequence(plan: &RepairPlan) -> String {
+    let start = plan.begins_at.map(|first| format!("the journal begins with step {first}"));
+    let loss = plan.loss.as_ref().map(|_| format!("this gives up {}", lost_text(plan)));
+    [start, loss].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn print_plan(plan: &RepairPlan) -> anyhow::Result<()> {
@@ -151,6 +164,10 @@ fn print_plan(plan: &RepairPlan) -> anyhow::Result<()> {
         say!(" damaged: {finding}");
     }
     more(plan.findings.len())?;
+    for (name, what) in plan.cursors_damaged.iter().take(ROWS_MAX) {
+        say!(" the cursor `{name}` {what}: it is left alone, `pawl cursor remove` takes it away");
+    }
+    more(plan.cursors_damaged.len())?;
     if plan.is_empty() {
         return Ok(());
     }
@@ -164,11 +181,17 @@ fn print_plan(plan: &RepairPlan) -> anyhow::Result<()> {
         }
     };
     table.row(["can be kept".to_owned(), kept]);
+    if let Some(first) = plan.begins_at {
+        let what = "those before it are not there, and nothing says whether they were pruned";
+        table.row(["begins with".to_owned(), format!("step {first}: {what}")]);
+        table.row(["", "it can be read and followed, but no state can be rebuilt from before that step"]);
+    }
     for (file, how) in plan.mended.iter().take(ROWS_MAX) {
         table.row(["is put right".to_owned(), format!("{file}: {how}")]);
     }
     match &plan.loss {
         None if plan.is_recovery => table.row(["would be lost", "no whole step"]),
+        None if plan.begins_at.is_some() => table.row(["would be lost", "no step that is there"]),
         None => table.row(["would be lost", "no step"]),
         Some(loss) => {
             let range = match loss.last {
@@ -179,10 +202,7 @@ fn print_plan(plan: &RepairPlan) -> anyhow::Result<()> {
             let until = loss
                 .last_time
                 .map_or(String::new(), |time| format!(", the last whole one of {}", time_text(time)));
-            table.row([
-                "would be lost".to_owned(),
-                format!("{}{range}{until}", lost_text(plan).trim_end_matches(',')),
-            ]);
+            table.row(["would be lost".to_owned(), format!("{}{range}{until}", lost_text(plan))]);
         }
     }
     for it in plan.quarantined.iter().take(ROWS_MAX) {
@@ -228,6 +248,8 @@ fn as_json(plan: &RepairPlan, became: Became, repaired: Option<&Repaired>) -> Va
         })
     });
     let cursors = plan.cursors_ahead.iter().map(|it| json!({ "name": it.name, "next": it.next_sequence.0 }));
+    let unusable =
+        plan.cursors_damaged.iter().map(|(name, what)| json!({ "name": name, "what": what.to_string() }));
     let mended = plan.mended.iter().map(|(file, how)| json!({ "file": file, "how": how }));
     json!({
         "result": match became {
@@ -240,10 +262,12 @@ fn as_json(plan: &RepairPlan, became: Became, repaired: Option<&Repaired>) -> Va
         "needs_acceptance": plan.needs_consent,
         "run_recovers_this": plan.is_recovery,
         "kept": { "first": plan.kept_from.0, "last": plan.kept_until.0, "last_time": time_text(plan.kept_until_time) },
+        "begins_at": plan.begins_at.map(|first| first.0),
         "mended": mended.collect::<Vec<_>>(),
         "lost": lost,
         "quarantined": repaired.map_or(&plan.quarantined, |it| &it.quarantined),
         "cursors_ahead": cursors.collect::<Vec<_>>(),
+        "cursors_damaged": unusable.collect::<Vec<_>>(),
         "record": repaired.and_then(|it| it.record.as_ref()).map(|path| path.display().to_string()),
         "clean": repaired.map(|it| it.verified.findings.is_empty()),
     })

@@ -73,12 +73,12 @@ fn places(segment: &Segment<Memory>) -> (Vec<Place>, usize) {
 }
 
 /// The names of the segments, by their first sequences.
-fn segments(memory: &Memory) -> Vec<u64> {
+pub(super) fn segments(memory: &Memory) -> Vec<u64> {
     Directory::new(memory.clone()).segments().unwrap()
 }
 
 /// Three segments mostly full, with frames of every kind, sealed or left as a crash leaves them.
-fn long(sealed: bool) -> Memory {
+pub(super) fn long(sealed: bool) -> Memory {
     let memory = Memory::new();
     let mut driven = Driven::open(&memory).unwrap();
     while driven.appender.bytes_written() < (3 << 20) - (96 << 10) {
@@ -93,7 +93,7 @@ fn long(sealed: bool) -> Memory {
 }
 
 /// Three short segments, each a turn of its own, with frames of every kind.
-fn short(sealed: bool) -> Memory {
+pub(super) fn short(sealed: bool) -> Memory {
     let memory = Memory::new();
     for turn in 0..3 {
         let mut driven = Driven::open(&memory).unwrap();
@@ -109,7 +109,7 @@ fn short(sealed: bool) -> Memory {
 }
 
 /// Runs `work` for each item, on some threads, each of which has files of its own.
-fn in_parallel<T: Copy + Send + std::marker::Sync>(
+pub(super) fn in_parallel<T: Copy + Send + std::marker::Sync>(
     memory: &Memory,
     items: &[T],
     work: impl Fn(&Memory, T) + std::marker::Sync,

@@ -27,7 +27,7 @@ use crate::record::{Sequence, Step, Time};
 const SLACK_BYTES: u64 = 1 << 20;
 
 /// A good journal of a few short segments; the last one sealed or not.
-fn good(sealed: bool) -> Memory {
+pub(super) fn good(sealed: bool) -> Memory {
     static GOOD: OnceLock<[Memory; 2]> = OnceLock::new();
     let made = GOOD.get_or_init(|| {
         [false, true].map(|sealed| {

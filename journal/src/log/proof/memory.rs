@@ -162,6 +162,23 @@ impl Memory {
         }
     }
 
+    /// Takes away every file that is not one of these.
+    pub(super) fn retain(&self, names: &[String]) {
+        self.files().retain(|name, _| names.contains(name));
+    }
+
+    /// The names of all files but one.
+    pub(super) fn without(&self, name: &str) -> Vec<String> {
+        let mut names = self.file_names();
+        names.retain(|it| it != name);
+        names
+    }
+
+    /// Lets random numbers go on from this one, so that another journal is another one.
+    pub(super) fn set_random(&self, from: u64) {
+        self.0.random.store(from, Ordering::Relaxed);
+    }
+
     /// Lets everybody read this many bytes more, and no more.
     pub(super) fn set_budget(&self, bytes: u64) {
         let read_bytes = self.0.read_bytes.load(Ordering::Relaxed);

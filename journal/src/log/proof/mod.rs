@@ -9,7 +9,7 @@
 //! Rooms: `history` writes, `check` judges an image, `account` is what the writer was told. `crash` and `failing` run
 //! them on the journal as it is, `planted` on a journal with a bug.
 //!
-//! Beside them: `flips` and `hostile` are about bytes, `loom` and `heap` about the order of stores.
+//! Beside them: `flips`, `hostile` and `mended` are about bytes, `loom` and `heap` about the order of stores.
 //!
 //! The suite runs the numbers that the tests state. `PAWL_SOAK=1` runs two hundred times as many, and `PAWL_SEED=n` runs
 //! the one history whose seed a failure has printed.
@@ -27,6 +27,7 @@ mod hostile;
 mod loom;
 mod loom_storage;
 mod memory;
+mod mended;
 mod picture;
 mod planted;
 pub(super) mod random;

@@ -3,15 +3,19 @@
 //! Invariants: as for the cut: bytes that are not zero are in quarantine before they are cleared, and doing it again
 //! changes nothing.
 
+use crate::log::beside;
 use crate::log::control::SEAL_SPAN;
 use crate::log::cut::{Quarantined, Tail, keep_behind, seal_at, to_keep_behind};
 use crate::log::directory::{Directory, index_name, segment_name};
 use crate::log::error::JournalError;
+use crate::log::header::HEADER_BYTES;
 use crate::log::index::put_index;
+use crate::log::pruned::{MARKER, Marker};
 use crate::log::segment::Segment;
 use crate::log::storage::{Region as _, Storage, WritableRegion as _};
+use crate::record::Time;
 
-use super::survey::{How, Mend, Place, outdated, walk_to};
+use super::survey::{How, MarkerMend, Mend, Place, outdated, walk_to};
 
 /// Where a file is written anew before it takes its name; left behind by an interruption, it is written over.
 const UNFINISHED: &str = "repair.unfinished";
@@ -38,7 +42,58 @@ impl How {
             Self::Grow => "it gets its length again: what it misses was zero",
             Self::Shrink => "bytes behind its end are taken away",
             Self::Index => "it is written anew from the frames",
+            Self::Header => "its header is written anew",
         }
+    }
+}
+
+impl MarkerMend {
+    /// What it does, for people.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Goes => "it is taken away: the journal has its first segment, so no step is missing",
+            Self::Begins { .. } => "it is written anew: the journal begins with its first segment",
+        }
+    }
+
+    /// What goes to quarantine: the marker that is there, if there is one.
+    pub(super) fn to_keep<S: Storage>(directory: &Directory<S>) -> Result<Option<Quarantined>, JournalError> {
+        let storage = &directory.storage;
+        let Some((_, bytes)) = storage.head(MARKER, 0)? else { return Ok(None) };
+        for number in 1_u32.. {
+            let name = format!("quarantine/pruned-{number}.json");
+            if storage.head(&name, 0)?.is_none() {
+                return Ok(Some(Quarantined { from: MARKER.to_owned(), offset: 0, bytes, name }));
+            }
+        }
+        unreachable!("a directory holds fewer files than numbers")
+    }
+
+    /// Puts the marker right. Interrupted in the middle the journal has none, which asks for the same.
+    pub(super) fn carry_out<S: Storage>(
+        self,
+        directory: &Directory<S>,
+        now: Time,
+    ) -> Result<Option<Quarantined>, JournalError> {
+        let storage = &directory.storage;
+        let kept = Self::to_keep(directory)?;
+        if let Some(kept) = &kept {
+            storage.rename(MARKER, &kept.name)?;
+            storage.sync_names()?;
+        }
+        if let Self::Begins { first_sequence, index, journal_id } = self {
+            let marker = Marker {
+                journal_id: beside::id_text(journal_id),
+                first_sequence,
+                segment_index: index,
+                when_ns: now.0,
+                removed_segments: index - 1,
+                removed_steps: first_sequence - 1,
+                removed_bytes: 0,
+            };
+            storage.put(MARKER, beside::text_of(&marker).as_bytes())?;
+        }
+        Ok(kept)
     }
 }
 
@@ -61,6 +116,7 @@ impl<S: Storage> Mender<'_, S> {
                 let (whole, from, to) = self.whole(segment)?;
                 Tail { segment: &whole, from, to }.to_keep(self.directory, &[])
             }
+            How::Header => Ok(self.header_page()?.map(|(kept, _)| kept)),
             How::Grow | How::Index => Ok(None),
         }
     }
@@ -91,7 +147,29 @@ impl<S: Storage> Mender<'_, S> {
                 put_index(self.directory, &segment.fields, &samples, (walk.offset + SEAL_SPAN) as u64)?;
                 Ok(None)
             }
+            How::Header => {
+                let kept = self.header_page()?;
+                if let Some((kept, page)) = &kept {
+                    self.directory.storage.put(&kept.name, page)?;
+                }
+                self.write(&segment, |to| to.write(0, &segment.fields.page()))?;
+                Ok(kept.map(|(kept, _)| kept))
+            }
         }
+    }
+
+    /// The page that is in the place of the header, if anything is in it, and where it goes. The copy is named by its
+    /// content, so that it is made once.
+    fn header_page(&self) -> Result<Option<(Quarantined, Vec<u8>)>, JournalError> {
+        let head = self.directory.storage.head(&self.place.name, HEADER_BYTES)?;
+        let Some((page, _)) = head.filter(|(page, _)| page.iter().any(|byte| *byte != 0)) else {
+            return Ok(None);
+        };
+        // All pages that end in their own checksum have one checksum.
+        let checksum = crc32c::crc32c(&page[..page.len().min(HEADER_BYTES - 4)]);
+        let from = segment_name(self.place.first_sequence);
+        let name = format!("quarantine/{:020}-header-{checksum:08x}.page", self.place.first_sequence);
+        Ok(Some((Quarantined { from, offset: 0, bytes: page.len() as u64, name }, page)))
     }
 
     /// Changes bytes of the segment, which has all its bytes then, and makes that durable.

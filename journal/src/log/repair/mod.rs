@@ -1,7 +1,7 @@
 //! Repair: makes a damaged journal usable again. Says first what that gives up, and writes down what it did.
 //!
 //! ```text
-//!  plan:       verify > survey > what is put right, where the journal is to end, what goes to quarantine
+//!  plan:       lost headers > verify > survey > what is put right, where the journal is to end, what goes to quarantine
 //!  carry out:  lock > same as planned? > record "begun" > mends > cut > record "done" > verify
 //!
 //!  JOURNAL/repairs/20261121T114300.123456789Z.json      what was done, whole or not at all
@@ -17,17 +17,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::record::{Sequence, Time};
 
+use super::beside;
 use super::control::{SEALED_RECOVERED, SEALED_ROLLED};
 use super::cut::{self, Quarantined};
 use super::directory::{Directory, segment_name, spare_name};
-use super::error::JournalError;
+use super::error::{CursorDamage, Damage, JournalError};
+use super::header::{COMPATIBLE_REBUILT, Fields};
+use super::pruned::MARKER;
 use super::storage::{Disk, Region as _, Storage};
-use super::verify::{Finding, Verified, verify_in};
+use super::verify::{Finding, Verified, verify_directory, verify_in};
 
+use header::Rebuilt;
 use mend::Mender;
 use record::{Record, record_name};
-use survey::{Decision, Place, Survey, outdated, places};
+use survey::{Decision, How, MarkerMend, Mend, Place, Survey, outdated, places};
 
+mod header;
 mod mend;
 mod record;
 mod survey;
@@ -44,18 +49,26 @@ pub struct RepairPlan<S: Storage = Disk> {
     /// Its time; 0 if there is none.
     pub kept_until_time: Time,
     /// Damage that is put right without giving anything up: the file, and how.
-    pub mended: Vec<(String, &'static str)>,
+    pub mended: Vec<(String, String)>,
+    /// The first step of a journal that is to begin with it from now on: those before it are not there, and nothing
+    /// says whether they were pruned. None if the journal begins where it should.
+    pub begins_at: Option<Sequence>,
     /// What is given up; none if every step stays.
     pub loss: Option<Loss>,
     /// What goes to quarantine.
     pub quarantined: Vec<Quarantined>,
     /// Named cursors that are beyond the end then: the sequences behind it are used again, for other steps.
     pub cursors_ahead: Vec<CursorAhead>,
-    /// Whether it gives up steps that may have been on disk, or cannot be told: a writer refuses that.
+    /// Cursors that cannot be used as they are, by name, and why. A repair leaves them alone: whoever keeps one removes
+    /// it ([`Cursor::remove`](super::Cursor::remove)) and begins anew.
+    pub cursors_damaged: Vec<(String, CursorDamage)>,
+    /// Whether it gives up steps that may have been on disk, or cannot be told, or takes a start for one that may not be
+    /// it: a writer, or a reader, refuses that.
     pub needs_consent: bool,
     /// Whether a writer does the same by itself when it opens the journal.
     pub is_recovery: bool,
     directory: Directory<S>,
+    rebuilt: Vec<Rebuilt>,
     places: Vec<Place>,
     decision: Decision,
 }
@@ -116,9 +129,8 @@ pub struct Repaired {
 /// the bytes of all, now and then.
 ///
 /// # Errors
-/// [`JournalError::Locked`] while it is written; [`JournalError::NothingToKeep`], [`JournalError::StartGone`] if no
-/// repair helps; [`JournalError::NoJournal`], [`JournalError::NotAJournal`], [`JournalError::NewerFormat`],
-/// [`JournalError::Io`].
+/// [`JournalError::Locked`] while it is written; [`JournalError::NoJournal`], [`JournalError::NotAJournal`],
+/// [`JournalError::NewerFormat`], [`JournalError::Io`]. Whatever is damaged, there is a plan.
 pub fn plan(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<RepairPlan, JournalError> {
     let mut plan = plan_in(Disk::new(dir), progress)?;
     if plan.loss.is_some() {
@@ -137,21 +149,29 @@ pub(super) fn plan_in<S: Storage>(
     if directory.storage.is_locked() {
         return Err(JournalError::Locked { dir: directory.storage.dir().to_path_buf() });
     }
-    let verified = verify_in(directory.storage.clone(), progress)?;
+    let (directory, rebuilt) = header::rebuild(directory)?;
+    let (directory, verified) = verified_with(directory, &rebuilt, progress)?;
     let places = places(&directory)?;
-    let survey = Survey { directory: &directory, places: &places };
+    let survey = Survey { directory: &directory, places: &places, rebuilt: &rebuilt };
     let decision = survey.decide(&verified.findings)?;
+    let begins_at = match decision.marker {
+        Some(MarkerMend::Begins { first_sequence, .. }) => Some(Sequence(first_sequence)),
+        _ => None,
+    };
     let mut plan = RepairPlan {
         findings: verified.findings,
         kept_from: verified.first_sequence,
         kept_until: verified.last_sequence,
         kept_until_time: verified.last_time,
-        mended: decision.mends.iter().map(|mend| (mend.file(), mend.how.text())).collect(),
+        mended: mended(&decision, &rebuilt),
+        begins_at,
         loss: None,
         quarantined: Vec::new(),
         cursors_ahead: Vec::new(),
-        needs_consent: false,
+        cursors_damaged: Vec::new(),
+        needs_consent: begins_at.is_some(),
         is_recovery: false,
+        rebuilt,
         places: Vec::new(),
         decision: Decision::default(),
         directory: directory.clone(),
@@ -161,8 +181,9 @@ pub(super) fn plan_in<S: Storage>(
         let has_steps = until >= plan.kept_from.0;
         plan.kept_until = Sequence(if has_steps { until } else { 0 });
         plan.kept_until_time = Time(if has_steps { cut.walk.time } else { 0 });
-        plan.needs_consent = cut.needs_consent;
-        plan.is_recovery = !cut.needs_consent && !cut.evidence.is_ended && decision.mends.is_empty();
+        plan.needs_consent |= cut.needs_consent;
+        let is_all = decision.mends.is_empty() && decision.marker.is_none();
+        plan.is_recovery = !cut.needs_consent && !cut.evidence.is_ended && is_all;
         let last = (cut.lost_until > until).then_some(Sequence(cut.lost_until));
         if last.is_some() || cut.needs_consent || decision.end + 1 < places.len() {
             let has_time = cut.evidence.last_step > until;
@@ -174,16 +195,54 @@ pub(super) fn plan_in<S: Storage>(
             });
         }
     }
+    plan.cursors_damaged = cursors_damaged(&directory, &places)?;
     (plan.places, plan.decision) = (places, decision);
     plan.quarantined = plan.to_quarantine()?;
     Ok(plan)
+}
+
+/// Verifies the journal as it is with the headers that were found for it. The hash that was taken of a segment holds no
+/// more if its header is another one than it was: the header says so then.
+fn verified_with<S: Storage>(
+    mut directory: Directory<S>,
+    rebuilt: &[Rebuilt],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Directory<S>, Verified), JournalError> {
+    let mut verified = verify_directory(&directory, progress)?;
+    let mut lost = Vec::new();
+    for Rebuilt { first_sequence, fields, what, is_exact, .. } in rebuilt {
+        let name = segment_name(*first_sequence);
+        let file = directory.storage.path(&name);
+        let findings = &mut verified.findings;
+        let count = findings.len();
+        findings.retain(|it| *is_exact || it.what != Damage::Digest || it.file != file);
+        if findings.len() < count {
+            let compatible = fields.compatible | COMPATIBLE_REBUILT;
+            directory = directory.with_header(name, Fields { compatible, ..*fields });
+        }
+        lost.push(Finding { file, offset: 0, sequence: Sequence(*first_sequence), what: *what });
+    }
+    verified.findings.splice(0..0, lost);
+    Ok((directory, verified))
+}
+
+/// What is put right, for people.
+fn mended(decision: &Decision, rebuilt: &[Rebuilt]) -> Vec<(String, String)> {
+    let of = |mend: &Mend| {
+        let found =
+            rebuilt.iter().find(|it| mend.how == How::Header && it.first_sequence == mend.first_sequence);
+        (mend.file(), found.map_or_else(|| mend.how.text().to_owned(), |it| it.how.clone()))
+    };
+    let marker = decision.marker.map(|marker| (MARKER.to_owned(), marker.text().to_owned()));
+    marker.into_iter().chain(decision.mends.iter().map(of)).collect()
 }
 
 impl<S: Storage> RepairPlan<S> {
     /// Whether there is nothing to repair.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.decision.mends.is_empty() && self.decision.cut.is_none()
+        let Decision { mends, cut, marker, .. } = &self.decision;
+        mends.is_empty() && cut.is_none() && marker.is_none()
     }
 
     /// The journal's directory.
@@ -195,7 +254,7 @@ impl<S: Storage> RepairPlan<S> {
     /// Segments that go to quarantine whole.
     #[must_use]
     pub fn lost_segments(&self) -> usize {
-        self.quarantined.iter().filter(|it| it.offset == 0).count()
+        self.quarantined.iter().filter(|it| it.offset == 0 && it.name.ends_with(".pawl")).count()
     }
 
     /// Does what is planned, as far as that was not done before, and verifies the journal. Interrupted anywhere, a plan
@@ -212,8 +271,14 @@ impl<S: Storage> RepairPlan<S> {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Repaired, JournalError> {
         if self.needs_consent && consent == Consent::None {
-            let first = self.loss.as_ref().map_or(Sequence(0), |loss| loss.first);
-            return Err(JournalError::LossNotAccepted { dir: self.dir().to_path_buf(), first });
+            let dir = self.dir().to_path_buf();
+            return Err(match (&self.loss, self.begins_at) {
+                (None, Some(first_sequence)) => JournalError::StartGone { dir, first_sequence },
+                (loss, _) => {
+                    let first = loss.as_ref().map_or(Sequence(0), |loss| loss.first);
+                    JournalError::LossNotAccepted { dir, first }
+                }
+            });
         }
         let storage = &self.directory.storage;
         let mut done = None;
@@ -238,9 +303,10 @@ impl<S: Storage> RepairPlan<S> {
 
     /// Makes sure that the files are those that were looked at.
     fn check(&self) -> Result<(), JournalError> {
-        let is_same = places(&self.directory)? == self.places
-            && Survey { directory: &self.directory, places: &self.places }.decide(&self.findings)?
-                == self.decision;
+        let Self { directory, places: before, rebuilt, findings, decision, .. } = self;
+        let is_same = header::rebuild(Directory::new(directory.storage.clone()))?.1 == *rebuilt
+            && places(directory)? == *before
+            && Survey { directory, places: before, rebuilt }.decide(findings)? == *decision;
         if is_same { Ok(()) } else { Err(outdated(&self.directory)) }
     }
 
@@ -269,6 +335,9 @@ impl<S: Storage> RepairPlan<S> {
     fn to_quarantine(&self) -> Result<Vec<Quarantined>, JournalError> {
         let directory = &self.directory;
         let mut found = Vec::new();
+        if self.decision.marker.is_some() {
+            found.extend(MarkerMend::to_keep(directory)?);
+        }
         for mend in &self.decision.mends {
             found.extend(Mender { directory, place: &self.places[mend.at] }.to_keep(mend.how)?);
         }
@@ -298,6 +367,9 @@ impl<S: Storage> RepairPlan<S> {
                 storage.sync_names()?;
                 place.name = name;
             }
+        }
+        if let Some(marker) = self.decision.marker {
+            kept.extend(marker.carry_out(directory, now())?);
         }
         for mend in &self.decision.mends {
             kept.extend(Mender { directory, place: &places[mend.at] }.carry_out(mend.how)?);
@@ -335,6 +407,26 @@ fn cursors_ahead(dir: &Path, last: Sequence) -> Vec<CursorAhead> {
         .collect();
     ahead.sort_by(|a, b| a.name.cmp(&b.name));
     ahead
+}
+
+/// Named cursors whose files are not what was written, or are of another journal.
+fn cursors_damaged<S: Storage>(
+    directory: &Directory<S>,
+    places: &[Place],
+) -> Result<Vec<(String, CursorDamage)>, JournalError> {
+    let journal_id = places.iter().find_map(Place::fields).map(|fields| beside::id_text(fields.journal_id));
+    let mut damaged = Vec::new();
+    for file in header::cursor_names(directory) {
+        let Some((bytes, _)) = directory.storage.head(&file, beside::BYTES_MAX)? else { continue };
+        let what = match beside::content_of::<serde_json::Value>(&bytes) {
+            Some(it) if it.get("journal_id").and_then(|it| it.as_str()) == journal_id.as_deref() => continue,
+            Some(_) => CursorDamage::Journal,
+            None => CursorDamage::Bytes,
+        };
+        let name = file.trim_start_matches("cursors/").trim_end_matches(".cursor");
+        damaged.push((name.to_owned(), what));
+    }
+    Ok(damaged)
 }
 
 fn now() -> Time {

@@ -22,6 +22,7 @@ pub(super) struct Record {
     findings: Vec<RecordedFinding>,
     kept_until: u64,
     kept_until_ns: i64,
+    begins_at: Option<u64>,
     lost: Option<RecordedLoss>,
     mended: Vec<RecordedMend>,
     quarantined: Vec<Quarantined>,
@@ -46,7 +47,7 @@ struct RecordedLoss {
 #[derive(Debug, Serialize)]
 struct RecordedMend {
     file: String,
-    how: &'static str,
+    how: String,
 }
 
 impl Record {
@@ -78,8 +79,13 @@ impl Record {
             findings: findings.collect(),
             kept_until: plan.kept_until.0,
             kept_until_ns: plan.kept_until_time.0,
+            begins_at: plan.begins_at.map(|first| first.0),
             lost,
-            mended: plan.mended.iter().map(|(file, how)| RecordedMend { file: file.clone(), how }).collect(),
+            mended: plan
+                .mended
+                .iter()
+                .map(|(file, how)| RecordedMend { file: file.clone(), how: how.clone() })
+                .collect(),
             quarantined: plan.quarantined.clone(),
         }
     }

@@ -1,7 +1,9 @@
 //! The survey: from what verify finds to what a repair does.
 //!
 //! ```text
-//!  findings > put right without loss (mends)       index, length of a file, zeros, a seal whose neighbours say what it was
+//!  findings > put right without loss (mends)       index, length of a file, zeros, a seal whose neighbours say what it
+//!           |                                      was, a header that is proved
+//!           > where the journal begins (marker)    pruned.json anew, so that it begins where its first segment does
 //!           > the first that is not: the cut       | steps that stay | p: cut > quarantine |   segments: > quarantine
 //!  whole frames, headers and names behind the cut > what is lost, and whether it was on disk
 //! ```
@@ -21,7 +23,8 @@ use crate::log::segment::{Head, Segment, read_head};
 use crate::log::storage::{Region as _, Storage};
 use crate::log::verify::Finding;
 use crate::log::walk::{Evidence, Seen, Walk};
-use crate::record::Sequence;
+
+use super::header::Rebuilt;
 
 /// A file that is a segment of the journal, or that the writer has gone on in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,17 @@ pub(super) enum How {
     Shrink,
     /// Write the index anew.
     Index,
+    /// Write the header that was found for it.
+    Header,
+}
+
+/// What is to be done about `pruned.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MarkerMend {
+    /// It goes: the journal has its first segment, so it has nothing to say.
+    Goes,
+    /// It is written anew: the journal is to begin with this segment.
+    Begins { first_sequence: u64, index: u64, journal_id: [u8; 16] },
 }
 
 /// Where the journal is to end.
@@ -86,6 +100,7 @@ pub(super) struct Cut {
 pub(super) struct Decision {
     pub(super) mends: Vec<Mend>,
     pub(super) cut: Option<Cut>,
+    pub(super) marker: Option<MarkerMend>,
     /// The last place that stays.
     pub(super) end: usize,
 }
@@ -97,12 +112,9 @@ pub(super) fn places<S: Storage>(directory: &Directory<S>) -> Result<Vec<Place>,
     for first_sequence in directory.segments()? {
         let name = segment_name(first_sequence);
         let file_bytes = storage.head(&name, 0)?.map_or(0, |(_, len)| len);
-        let head = match read_head(storage, &name, Some(first_sequence)) {
-            Ok(Some(Head::Whole { fields, .. })) => PlaceHead::Whole(fields),
-            Ok(Some(Head::Torn)) => PlaceHead::Torn,
-            Ok(None) => return Err(directory.missing(first_sequence)),
-            Err(JournalError::Damaged { .. }) => PlaceHead::Damaged,
-            Err(error) => return Err(error),
+        let head = match directory.rebuilt(&name) {
+            Some(fields) => PlaceHead::Whole(*fields),
+            None => PlaceHead::of_file(directory, &name, first_sequence)?,
         };
         places.push(Place { first_sequence, name, file_bytes, head });
     }
@@ -119,8 +131,24 @@ pub(super) fn places<S: Storage>(directory: &Directory<S>) -> Result<Vec<Place>,
     Ok(places)
 }
 
+impl PlaceHead {
+    fn of_file<S: Storage>(
+        directory: &Directory<S>,
+        name: &str,
+        first_sequence: u64,
+    ) -> Result<Self, JournalError> {
+        match read_head(&directory.storage, name, Some(first_sequence)) {
+            Ok(Some(Head::Whole { fields, .. })) => Ok(Self::Whole(fields)),
+            Ok(Some(Head::Torn)) => Ok(Self::Torn),
+            Ok(None) => Err(directory.missing(first_sequence)),
+            Err(JournalError::Damaged { .. }) => Ok(Self::Damaged),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Place {
-    fn fields(&self) -> Option<&Fields> {
+    pub(super) fn fields(&self) -> Option<&Fields> {
         match &self.head {
             PlaceHead::Whole(fields) => Some(fields),
             _ => None,
@@ -173,17 +201,17 @@ struct Break {
 pub(super) struct Survey<'a, S: Storage> {
     pub(super) directory: &'a Directory<S>,
     pub(super) places: &'a [Place],
+    pub(super) rebuilt: &'a [Rebuilt],
 }
 
 impl<S: Storage> Survey<'_, S> {
     /// What to do about these findings.
     pub(super) fn decide(&self, findings: &[Finding]) -> Result<Decision, JournalError> {
         let mut decision = Decision { end: self.places.len() - 1, ..Decision::default() };
-        for broken in self.sort(findings, &mut decision.mends)? {
-            let cut = if broken.offset == 0 {
-                self.cut_before(&broken)?
-            } else {
-                self.cut_at(&broken, &mut decision)?
+        for broken in self.sort(findings, &mut decision)? {
+            let cut = match broken.offset {
+                0 if broken.at > 0 => self.cut_before(&broken)?,
+                _ => self.cut_at(&broken, &mut decision)?,
             };
             let Some(cut) = cut else { continue };
             decision.mends.retain(|mend| mend.stays(&cut));
@@ -191,12 +219,14 @@ impl<S: Storage> Survey<'_, S> {
             decision.cut = Some(cut);
             break;
         }
-        decision.mends.sort_by_key(|mend| (mend.at, mend.how == How::Index));
+        // Frames are read under their header, and an index is of frames that are all there.
+        decision.mends.sort_by_key(|mend| (mend.at, mend.how != How::Header, mend.how == How::Index));
         Ok(decision)
     }
 
     /// Sorts findings into what can be mended and where the journal breaks, in order.
-    fn sort(&self, findings: &[Finding], mends: &mut Vec<Mend>) -> Result<Vec<Break>, JournalError> {
+    fn sort(&self, findings: &[Finding], decision: &mut Decision) -> Result<Vec<Break>, JournalError> {
+        let Decision { mends, marker, .. } = decision;
         let mut breaks = Vec::new();
         let mut unlike = Vec::new();
         for finding in findings {
@@ -221,10 +251,12 @@ impl<S: Storage> Survey<'_, S> {
                 return Err(outdated(self.directory));
             };
             match what {
-                // A marker that is damaged leaves nobody who knows where the journal is to begin.
-                Damage::StartMissing { first_sequence } | Damage::PrunedMarker { first_sequence } => {
-                    let dir = self.directory.storage.dir().to_path_buf();
-                    return Err(JournalError::StartGone { dir, first_sequence: Sequence(first_sequence) });
+                Damage::StartMissing { .. } | Damage::PrunedMarker { .. } => *marker = self.marker(what),
+                _ if offset == 0 && self.rebuilt(at).is_some_and(|it| it.what == what) => {
+                    mends.push(self.mend(at, How::Header));
+                    if self.is_made_up(at) {
+                        breaks.push(Break { at, offset: HEADER_BYTES as u64, what });
+                    }
                 }
                 Damage::NotZero { bytes } => {
                     mends.push(self.mend(at, How::Clear { offset: offset as usize, bytes: bytes as usize }));
@@ -246,6 +278,25 @@ impl<S: Storage> Survey<'_, S> {
         breaks.sort_by_key(|it| (it.at, it.offset));
         breaks.dedup_by_key(|it| (it.at, it.offset));
         Ok(breaks)
+    }
+
+    /// What a start that is missing, or not told, asks for.
+    fn marker(&self, what: Damage) -> Option<MarkerMend> {
+        let Fields { first_sequence, index, journal_id, .. } = *self.places[0].fields()?;
+        match what {
+            Damage::PrunedMarker { .. } if index == 1 => Some(MarkerMend::Goes),
+            _ => Some(MarkerMend::Begins { first_sequence, index, journal_id }),
+        }
+    }
+
+    /// The header that was found for a place.
+    fn rebuilt(&self, at: usize) -> Option<&Rebuilt> {
+        self.rebuilt.iter().find(|it| it.first_sequence == self.places[at].first_sequence)
+    }
+
+    /// Whether the header of a place was not found but made.
+    fn is_made_up(&self, at: usize) -> bool {
+        self.rebuilt(at).is_some_and(|it| !it.is_proved)
     }
 
     fn mend(&self, at: usize, how: How) -> Mend {
@@ -273,8 +324,10 @@ impl<S: Storage> Survey<'_, S> {
     /// The cut at a frame, unless only the seal is missing there.
     fn cut_at(&self, broken: &Break, decision: &mut Decision) -> Result<Option<Cut>, JournalError> {
         let segment = self.places[broken.at].open(self.directory)?;
-        let (walk, _) = walk_to(&segment, broken.offset as usize);
-        if walk.offset as u64 != broken.offset {
+        // Of a first segment that is not there at all nothing stays but its header.
+        let offset = broken.offset.max(HEADER_BYTES as u64);
+        let (walk, _) = walk_to(&segment, offset as usize);
+        if walk.offset as u64 != offset {
             return Err(outdated(self.directory));
         }
         if let Some(reason) = self.seal_of(broken.at, &segment, &walk)? {
@@ -286,10 +339,7 @@ impl<S: Storage> Survey<'_, S> {
 
     /// The cut behind the segment before a header, or before a segment that is missing.
     fn cut_before(&self, broken: &Break) -> Result<Option<Cut>, JournalError> {
-        let Some(before) = broken.at.checked_sub(1) else {
-            let file = self.directory.storage.path(&self.places[0].name);
-            return Err(JournalError::NothingToKeep { file, what: broken.what });
-        };
+        let before = broken.at - 1;
         let segment = self.places[before].open(self.directory)?;
         let mut walk = Walk::start(&segment);
         let mut samples = Samples::for_segment(segment.fields.segment_bytes);
@@ -340,6 +390,7 @@ impl<S: Storage> Survey<'_, S> {
         let mut lost_until = 0;
         // Recovery refuses all of these, but what a machine that died leaves.
         let mut refused = broken.offset == 0 && !self.is_torn(broken.at)
+            || self.is_made_up(broken.at.min(self.places.len() - 1))
             || matches!(broken.what, Damage::Records | Damage::Durable { .. });
         let (mut before, mut was_torn) = (&segment.fields, false);
         let mut durable = segment.fields.durable_sequence;
@@ -396,7 +447,7 @@ impl Mend {
             || self.at == cut.at
                 && match self.how {
                     How::Clear { offset, .. } => cut.sealed.is_some() || offset < cut.walk.offset,
-                    How::Shrink => true,
+                    How::Shrink | How::Header => true,
                     How::Seal { .. } | How::Grow | How::Index => cut.sealed.is_some(),
                 }
     }
