@@ -1,5 +1,7 @@
 //! Stopping and dying: a drained journal, a recovered one, and every tick exactly once.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Child;
 use std::sync::OnceLock;
@@ -171,4 +173,63 @@ fn a_run_killed_with_orders_in_flight_ends_as_one_that_nothing_interrupts() {
         assert_eq!(a[kind], b[kind], "{kind}");
     }
     pawl(&["replay", text(&killed)]).expect(0);
+}
+
+/// Every file of a journal, by name.
+fn contents(journal: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(journal).expect("readable").map(|entry| entry.expect("readable"));
+    let files = entries.filter(|entry| entry.path().is_file());
+    files
+        .map(|entry| {
+            (entry.file_name().into_string().expect("a name"), std::fs::read(entry.path()).expect("readable"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_refused_run_leaves_the_journal_byte_for_byte_as_it_was() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    let (feed, eurusd) = (crate::support::btcusd(), eurusd());
+    let small = ["--set", "journal.segment_bytes=1048576"];
+    let arguments = [&["--feed", feed.as_str(), "--symbol", "BTCUSD"][..], &small].concat();
+    run(&journal, &arguments).expect(0);
+    let refused = |extra: &[&str], words: &[&str]| {
+        let before = contents(&journal);
+        run(&journal, extra).expect(2).says(words);
+        let after = contents(&journal);
+        assert!(after.keys().eq(before.keys()), "{words:?}: {:?}", after.keys().collect::<Vec<_>>());
+        assert!(after == before, "{words:?}");
+    };
+    let changed = [&arguments[..], &["--set", "risk.max_order=0.5"]].concat();
+    refused(&changed, &["written with other settings", "max_order"]);
+    let other = [&["--feed", eurusd.as_str(), "--symbol", "BTCUSD"][..], &small].concat();
+    refused(&other, &["EURUSD"]);
+    std::fs::create_dir(journal.join("ctl.sock")).expect("created");
+    refused(&arguments, &["pawl ctl"]);
+    std::fs::remove_dir(journal.join("ctl.sock")).expect("removed");
+
+    let names: Vec<_> = contents(&journal).into_keys().filter(|name| name.ends_with(".pawl")).collect();
+    assert!(names.len() > 3, "{names:?}");
+    let flip = || {
+        let file = std::fs::File::options().read(true).write(true).open(journal.join(&names[1]));
+        let (file, mut byte) = (file.expect("opened"), [0]);
+        file.read_exact_at(&mut byte, 100_000).expect("read");
+        file.write_all_at(&[byte[0] ^ 1], 100_000).expect("written");
+    };
+    flip();
+    refused(&arguments, &[&names[1], "damaged at offset"]);
+    flip();
+    // The same command goes on as if nothing had been asked in between.
+    run(&journal, &arguments).expect(0);
+    assert_eq!(verified(&journal)["records"]["run_started"], 2);
+
+    let path = text(&journal);
+    pawl(&["prune", path, "--larger-than", "2MB", "--without-snapshot", "--apply"]).expect(0);
+    refused(&arguments, &["pruned"]);
+
+    let new = scratch.path().join("new/journal");
+    std::fs::create_dir_all(new.join("ctl.sock")).expect("created");
+    run(&new, &arguments).expect(2);
+    assert_eq!(std::fs::read_dir(&new).expect("readable").count(), 1, "nothing was begun");
 }

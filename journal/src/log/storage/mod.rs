@@ -28,6 +28,7 @@ mod pages;
 pub(super) mod simulated;
 
 pub use disk::{Disk, file_system_of};
+pub(super) use lock::has_name;
 
 /// The files of one journal. Names are relative to its directory and may name one folder: `quarantine/NAME`.
 pub trait Storage: Clone + fmt::Debug + Send + Sync + 'static {
