@@ -233,3 +233,47 @@ fn a_refused_run_leaves_the_journal_byte_for_byte_as_it_was() {
     run(&new, &arguments).expect(2);
     assert_eq!(std::fs::read_dir(&new).expect("readable").count(), 1, "nothing was begun");
 }
+
+#[test]
+fn a_run_that_recovers_names_the_cursors_that_have_seen_steps_that_are_gone() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    let rows: Vec<(String, String)> =
+        (10..50).map(|second| (format!("10:00:{second}.000"), format!("1.100{second}"))).collect();
+    let rows: Vec<(&str, &str, &str)> =
+        rows.iter().map(|(time, bid)| (time.as_str(), bid.as_str(), "1.10100")).collect();
+    let file = crate::support::ticks(scratch.path(), "ticks.csv", &rows);
+    let arguments = ["--feed", text(&file), "--symbol", "EURUSD"];
+    run(&journal, &arguments).expect(0);
+    let path = text(&journal);
+    let cursor = |name: &str, until: &str| {
+        pawl(&["tail", path, "--cursor", name, "--until", until]).expect(0);
+    };
+    cursor("alerts", "35");
+    cursor("database", "1000");
+    cursor("slow", "20");
+    // The machine dies before the steps from 31 on are on disk.
+    let segment = journal.join("00000000000000000001.pawl");
+    let mut reader = pawl_journal::log::Reader::open(&journal).expect("a journal");
+    reader.seek(pawl_journal::record::Sequence(31)).expect("there");
+    let offset = reader.next().expect("whole").expect("there").offset();
+    let handle = std::fs::File::options().write(true).open(&segment).expect("opened");
+    handle.write_all_at(&vec![0; 200_000], offset).expect("written");
+    std::fs::remove_file(segment.with_extension("idx")).expect("removed");
+
+    let listed = pawl(&["cursor", "list", path]).expect(1).stdout;
+    assert!(listed.contains("ahead") && listed.contains("--from 31"), "{listed}");
+    // A run that is refused has recovered all the same, so it is the one to say so.
+    let told = "2 cursors have seen steps that are gone: alerts, database";
+    run(&journal, &[&arguments[..], &["--set", "risk.max_order=0.5"]].concat()).expect(2).says(&[told]);
+    run(&journal, &arguments).expect(0).says(&[told, "pawl cursor list"]);
+    assert_eq!(verified(&journal)["records"]["tick"], 40);
+    let way_out = format!("pawl cursor remove {path} database");
+    pawl(&["tail", path, "--cursor", "database"]).expect(2).says(&["was cut", "31", &way_out, "--from 31"]);
+    pawl(&["cursor", "remove", path, "database"]).expect(0);
+    let again = pawl(&["tail", path, "--cursor", "database", "--from", "31", "--json"]).expect(0).stdout;
+    assert!(again.starts_with("{\"sequence\":31,"), "{}", &again[..80]);
+    let listed = pawl(&["cursor", "list", path, "--json"]).expect(1).json();
+    let states: Vec<_> = (0..3).map(|at| listed["cursors"][at]["state"].as_str()).collect();
+    assert_eq!(states, [Some("replaced"), Some("good"), Some("good")], "{listed}");
+}

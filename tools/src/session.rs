@@ -16,7 +16,7 @@ use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
 use pawl_engine::runtime::{Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores};
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
-use pawl_journal::log::{Durability, JournalOptions, Recovered};
+use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
 use pawl_journal::record::InstrumentId;
 
 use crate::config::{Config, check_live};
@@ -178,7 +178,7 @@ impl Session {
     }
 }
 
-/// Says what a writer that died has left.
+/// Says what a writer that died has left, and who has seen steps that are gone.
 fn tell_recovered(journal: &Path, recovered: &Recovered) {
     let last = recovered.last_sequence;
     if recovered.quarantined_bytes > 0 {
@@ -193,6 +193,30 @@ fn tell_recovered(journal: &Path, recovered: &Recovered) {
                 recovered.lost_until
             );
         }
+    }
+    if recovered.was_clean {
+        return;
+    }
+    // Cursors do not stop a run, and what cannot be read of them is told by those that need them.
+    let beyond: Vec<_> = Cursor::list(journal)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|cursor| {
+            matches!(cursor.damage, Some(CursorDamage::Ahead { .. } | CursorDamage::Replaced { .. }))
+        })
+        .map(|cursor| cursor.name)
+        .collect();
+    if let Some(told) = seen_gone(&beyond) {
+        eprintln!("pawl: {told} (`pawl cursor list {}`)", journal.display());
+    }
+}
+
+/// Which cursors have seen steps that are gone; `None` if none has.
+pub fn seen_gone(cursors: &[String]) -> Option<String> {
+    match cursors {
+        [] => None,
+        [name] => Some(format!("1 cursor has seen steps that are gone: {name}")),
+        names => Some(format!("{} cursors have seen steps that are gone: {}", names.len(), names.join(", "))),
     }
 }
 

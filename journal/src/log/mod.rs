@@ -29,6 +29,7 @@ mod frame;
 mod header;
 mod index;
 mod layout;
+mod lineage;
 mod options;
 mod planted;
 #[cfg(test)]
@@ -51,7 +52,7 @@ mod writer;
 
 pub use appender::{Appender, Recovered, SealReason};
 pub use claim::Claim;
-pub use cursor::{Cursor, CursorPlace};
+pub use cursor::{Cursor, CursorEntry, CursorPlace};
 pub use cut::Quarantined;
 pub use error::{CursorDamage, Damage, HeaderDamage, JournalError};
 pub use frame::Frame;
