@@ -226,12 +226,9 @@ fn a_flipped_byte_in_an_early_segment_ends_the_journal_before_its_step() {
     let (files, offset) = (segments(&dir), 400_000);
     let lost = step_at(&dir, &files[1], offset);
     flip(&files[1], offset);
-    fs::create_dir(dir.join("cursors")).unwrap();
     for (name, next) in [("ahead", lost + 1), ("at-the-end", lost), ("behind", 3)] {
-        let place = format!("{{\"journal_id\":\"?\",\"next_sequence\":{next},\"later\":[]}}");
-        fs::write(dir.join(format!("cursors/{name}.cursor")), place).unwrap();
+        drop(Cursor::open_at(&dir, name, From::Sequence(Sequence(next))).unwrap());
     }
-    fs::write(dir.join("cursors/broken.cursor"), "{").unwrap();
     let plan = repair_to(&dir, lost - 1);
     let loss = plan.loss.as_ref().unwrap();
     assert_eq!((loss.last, loss.is_open), (Some(Sequence(STEPS)), false));

@@ -52,7 +52,8 @@ fn segments(journal: &Path) -> Vec<PathBuf> {
 /// Where a cursor stands on disk.
 fn place(journal: &Path, name: &str) -> u64 {
     let places = Cursor::list(journal).expect("readable");
-    places.iter().find(|place| place.name == name).expect("registered").next_sequence.0
+    let found = places.iter().find(|entry| entry.name == name).expect("registered");
+    found.place.expect("a place").next_sequence.0
 }
 
 fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
@@ -353,12 +354,24 @@ fn what_cannot_be_answered_says_why_and_ends_with_2() {
     std::fs::write(journal.join("cursors/db.cursor"), "{}").expect("written");
     for arguments in [
         &["tail", path, "--cursor", "db"][..],
-        &["cursor", "list", path],
         &["prune", path, "--larger-than", "0B", "--without-snapshot", "--apply"],
     ] {
         pawl(arguments).expect(2).says(&["db.cursor", "damaged", "pawl cursor remove"]);
     }
+    // It hides no other, and is a finding.
+    drop(Cursor::open(&journal, "other").expect("registered"));
+    let listed = pawl(&["cursor", "list", path]).expect(1);
+    for word in ["other", "db.cursor", "is damaged", "pawl cursor remove"] {
+        assert!(listed.stdout.contains(word), "{word}: {listed:?}");
+    }
+    let listed = pawl(&["cursor", "list", path, "--json"]).expect(1).json();
+    let states: Vec<_> = (0..2).map(|at| &listed["cursors"][at]["state"]).collect();
+    assert_eq!(states, ["damaged", "good"], "{listed}");
+    assert!(listed["cursors"][0]["next"].is_null() && listed["cursors"][1]["next"] == 1, "{listed}");
+    assert!(pawl(&["verify", path]).expect(1).stdout.contains("db.cursor: the cursor is damaged"));
     pawl(&["cursor", "remove", path, "db"]).expect(0);
+    pawl(&["cursor", "remove", path, "other"]).expect(0);
+    pawl(&["verify", path]).expect(0);
     let before = segments(&journal);
     assert!(before.len() > 2, "some could go");
     let damaged = std::fs::File::options().write(true).open(&before[0]).expect("opened");

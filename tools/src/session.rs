@@ -16,7 +16,7 @@ use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
 use pawl_engine::runtime::{Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores};
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
-use pawl_journal::log::{Durability, JournalOptions};
+use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
 use pawl_journal::record::InstrumentId;
 
 use crate::config::{Config, check_live};
@@ -100,10 +100,15 @@ impl Session {
             .spawn(move || watch(&watched, interval, &seen))?;
         let settings = self.settings;
         let outcome = (|| {
-            let run = Run::open(journal, &settings, pipeline, &texts, options, sources, &progress)?;
+            let prepared = Run::prepare(journal, &settings, pipeline, &texts, options, sources, &progress);
+            // A run that is refused has recovered too, and the next one finds nothing to tell any more.
+            if let Some(recovered) = progress.recovered() {
+                tell_recovered(journal, recovered);
+            }
+            let prepared = prepared?;
             let _server = Server::start(journal, commands, Arc::clone(&progress))
                 .with_context(|| format!("cannot listen for `pawl ctl` in {}", journal.display()))?;
-            anyhow::Ok(run.drive()?)
+            anyhow::Ok(prepared.begin()?.drive()?)
         })();
         done.store(true, Ordering::Release);
         watcher.thread().unpark();
@@ -170,6 +175,48 @@ impl Session {
             settings,
             environment,
         })
+    }
+}
+
+/// Says what a writer that died has left, and who has seen steps that are gone.
+fn tell_recovered(journal: &Path, recovered: &Recovered) {
+    let last = recovered.last_sequence;
+    if recovered.quarantined_bytes > 0 {
+        eprintln!(
+            "pawl: the writer before died: {} bytes behind step {last} were not whole or not in order, and are kept in {}/quarantine",
+            recovered.quarantined_bytes,
+            journal.display()
+        );
+        if recovered.lost_until > last {
+            eprintln!(
+                "pawl: among them are whole steps up to {}; the run goes on behind step {last}, and a reader that was further has seen steps that are no more",
+                recovered.lost_until
+            );
+        }
+    }
+    if recovered.was_clean {
+        return;
+    }
+    // Cursors do not stop a run, and what cannot be read of them is told by those that need them.
+    let beyond: Vec<_> = Cursor::list(journal)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|cursor| {
+            matches!(cursor.damage, Some(CursorDamage::Ahead { .. } | CursorDamage::Replaced { .. }))
+        })
+        .map(|cursor| cursor.name)
+        .collect();
+    if let Some(told) = seen_gone(&beyond) {
+        eprintln!("pawl: {told} (`pawl cursor list {}`)", journal.display());
+    }
+}
+
+/// Which cursors have seen steps that are gone; `None` if none has.
+pub fn seen_gone(cursors: &[String]) -> Option<String> {
+    match cursors {
+        [] => None,
+        [name] => Some(format!("1 cursor has seen steps that are gone: {name}")),
+        names => Some(format!("{} cursors have seen steps that are gone: {}", names.len(), names.join(", "))),
     }
 }
 

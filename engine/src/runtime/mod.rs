@@ -29,5 +29,6 @@ pub use latency::{Latency, Percentiles};
 pub use progress::{Progress, Status};
 pub use ring::{Envelope, Polled, Publisher, Subscriber, ring};
 pub use run::{
-    Answer, CommandRequest, DurabilityReport, Outcome, Run, RunOptions, RunTexts, Sources, Threading,
+    Answer, CommandRequest, DurabilityReport, Outcome, Prepared, Run, RunOptions, RunTexts, Sources,
+    Threading,
 };

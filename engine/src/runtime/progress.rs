@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
-use pawl_journal::log::Watermarks;
+use pawl_journal::log::{Recovered, Watermarks};
 use pawl_journal::record::{Sequence, Time};
 
 use crate::risk::Mode;
@@ -18,6 +18,7 @@ pub struct Progress {
     pub(super) restored: AtomicU64,
     pub(super) mode: AtomicU16,
     pub(super) watermarks: OnceLock<Watermarks>,
+    pub(super) recovered: OnceLock<Recovered>,
 }
 
 /// A reading of [`Progress`].
@@ -42,6 +43,12 @@ impl Progress {
     #[must_use]
     pub fn watermarks(&self) -> Option<&Watermarks> {
         self.watermarks.get()
+    }
+
+    /// What was found in the journal when it was taken; nothing before. It is there for a run that was refused, too.
+    #[must_use]
+    pub fn recovered(&self) -> Option<&Recovered> {
+        self.recovered.get()
     }
 
     /// A reading.

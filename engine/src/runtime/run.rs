@@ -1,17 +1,18 @@
 //! One run of the engine: open, recover, drive, end.
 //!
 //! ```text
-//!   open journal (lock) > build pipeline > restore from the journal > RunStarted > edge loop > RunEnded > seal
+//!   prepare: take the journal (lock, recover) > restore the pipeline from it > feeds at their place
+//!   begin:   new segment > RunStarted > gateway                                drive: edge loop > RunEnded > seal
 //! ```
+//!
+//! Invariants: whatever refuses to go on with a journal does so before the first byte of the run is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use pawl_journal::log::{
-    Appender, Durability, JournalError, JournalOptions, JournalStatistics, Recovered, SealReason, Watermarks,
-};
+use pawl_journal::log::{Claim, Durability, JournalError, JournalOptions, JournalStatistics, Watermarks};
 use pawl_journal::record::{Command, EndReason, InstrumentId, RunEnded, RunStarted, Sequence};
 
 use super::affinity::pin;
@@ -130,8 +131,6 @@ pub struct Outcome {
     pub before: RiskView,
     /// Positions and account as the run left them.
     pub after: RiskView,
-    /// What was found when the journal was opened, and what of it was moved to `quarantine/`.
-    pub recovered: Recovered,
     /// Whether every thread was pinned that was to be.
     pub pinned: bool,
     /// Wall-clock nanoseconds from the first input to the last, recovery not counted.
@@ -151,7 +150,24 @@ pub struct DurabilityReport {
     pub held: Percentiles,
 }
 
-/// An engine that is ready to run: the journal is locked, the state is restored.
+/// A run that nothing refuses any more but the disk: the journal is locked, the state is restored, and nothing of the
+/// run is in the journal yet. Dropped, it leaves the journal as recovery left it.
+pub struct Prepared {
+    claim: Claim,
+    pipeline: Pipeline,
+    ingress: Ingress,
+    venue: Box<dyn Venue>,
+    restored: Restored,
+    texts: RunTexts,
+    options: RunOptions,
+    clock: Clock,
+    commands: Receiver<CommandRequest>,
+    stop: Arc<AtomicBool>,
+    directory: PathBuf,
+    progress: Arc<Progress>,
+}
+
+/// An engine that is ready to run, and whose run has begun in the journal.
 pub struct Run {
     core: Core,
     edge: Edge,
@@ -160,66 +176,22 @@ pub struct Run {
     resumed_after: Sequence,
     first: Sequence,
     before: RiskView,
-    recovered: Recovered,
 }
 
-impl Run {
-    /// Opens the journal in `directory`, brings `pipeline` to the state that it ends in, and begins a run in it.
+impl Prepared {
+    /// Begins the run: its first segment and its first step are in the journal behind this.
     ///
     /// # Errors
-    /// [`RunError`], naming what is in the way.
-    pub fn open(
-        directory: &Path,
-        settings: &Settings,
-        pipeline: Pipeline,
-        texts: &RunTexts,
-        options: RunOptions,
-        sources: Sources,
-        progress: &Arc<Progress>,
-    ) -> Result<Self, RunError> {
-        let health = |watermarks| -> Box<dyn Health> { Box::new(watermarks) };
-        Self::open_with(directory, settings, pipeline, texts, options, sources, progress, health)
+    /// [`RunError::Journal`] if they cannot be written.
+    pub fn begin(self) -> Result<Run, RunError> {
+        self.begin_with(|watermarks| -> Box<dyn Health> { Box::new(watermarks) })
     }
 
-    /// As [`Self::open`]; what the edge hears of the journal comes from `health`.
-    #[expect(clippy::too_many_arguments, reason = "those of `open`, and the disk that a test plays")]
-    fn open_with(
-        directory: &Path,
-        settings: &Settings,
-        mut pipeline: Pipeline,
-        texts: &RunTexts,
-        options: RunOptions,
-        sources: Sources,
-        progress: &Arc<Progress>,
-        health: impl FnOnce(Watermarks) -> Box<dyn Health>,
-    ) -> Result<Self, RunError> {
-        let limit = pawl_journal::record::STEP_BYTES_MAX - 1_024;
-        let bytes = texts.settings.len() + texts.environment.len();
-        if bytes > limit {
-            return Err(RunError::SettingsTooLarge { bytes, limit });
-        }
-        let clock = Clock::new();
-        let mut journal = Appender::create_or_open(directory, &options.journal)?;
-        let Sources { feeds, mut venue, commands, stop } = sources;
-        let mut ingress = Ingress::new(&settings.ingress, feeds);
-        let is_new = journal.next_sequence().0 == 1;
-        let restored = if is_new {
-            Ok(Restored::default())
-        } else {
-            restore(directory, &texts.settings, &mut pipeline, &mut ingress, &mut *venue, progress)
-        };
-        let restored =
-            restored.and_then(|restored| ingress.start().map(|()| restored).map_err(RunError::from));
-        let restored = match restored {
-            Ok(restored) => restored,
-            Err(refusal) => {
-                // Nothing was written: the journal is left as whole as it was found.
-                journal.seal(SealReason::Failed)?;
-                return Err(refusal);
-            }
-        };
-        let recovered = *journal.recovered();
-        let mut core = Core::new(pipeline, journal, clock.clone(), options.stamps, Arc::clone(progress));
+    /// As [`Self::begin`]; what the edge hears of the journal comes from `health`.
+    fn begin_with(self, health: impl FnOnce(Watermarks) -> Box<dyn Health>) -> Result<Run, RunError> {
+        let Self { claim, pipeline, ingress, venue, restored, texts, options, clock, progress, .. } = self;
+        let journal = claim.begin()?;
+        let mut core = Core::new(pipeline, journal, clock.clone(), options.stamps, Arc::clone(&progress));
         let started = RunStarted {
             settings_hash: texts.settings_hash,
             build_hash: texts.build_hash,
@@ -231,7 +203,7 @@ impl Run {
         // Set once: a `Progress` belongs to one run.
         let _ = progress.watermarks.set(watermarks.clone());
         let gateway = Gateway::open(
-            directory,
+            &self.directory,
             options.journal.durability,
             health(watermarks),
             first,
@@ -239,10 +211,60 @@ impl Run {
             venue,
             clock.clone(),
         )?;
-        let progress = Arc::clone(progress);
+        let (commands, stop) = (self.commands, self.stop);
         let edge = Edge::new(ingress, gateway, clock.clone(), first, options.speed, commands, stop, progress);
         let before = core.risk();
-        Ok(Self { core, edge, options, clock, resumed_after: restored.last, first, before, recovered })
+        Ok(Run { core, edge, options, clock, resumed_after: restored.last, first, before })
+    }
+}
+
+impl Run {
+    /// Takes the journal in `directory`, brings `pipeline` to the state that it ends in, and the feeds to their places.
+    ///
+    /// # Errors
+    /// [`RunError`], naming what is in the way. The directory is as it was then, but for what recovery had to put in
+    /// order, which [`Progress::recovered`] tells.
+    pub fn prepare(
+        directory: &Path,
+        settings: &Settings,
+        mut pipeline: Pipeline,
+        texts: &RunTexts,
+        options: RunOptions,
+        sources: Sources,
+        progress: &Arc<Progress>,
+    ) -> Result<Prepared, RunError> {
+        let limit = pawl_journal::record::STEP_BYTES_MAX - 1_024;
+        let bytes = texts.settings.len() + texts.environment.len();
+        if bytes > limit {
+            return Err(RunError::SettingsTooLarge { bytes, limit });
+        }
+        let claim = Claim::take(directory, &options.journal)?;
+        // Set once, as the watermarks are.
+        let _ = progress.recovered.set(claim.recovered());
+        let Sources { feeds, mut venue, commands, stop } = sources;
+        let mut ingress = Ingress::new(&settings.ingress, feeds);
+        let is_new = claim.next_sequence().0 == 1;
+        let restored = if is_new {
+            Restored::default()
+        } else {
+            restore(directory, &texts.settings, &mut pipeline, &mut ingress, &mut *venue, progress)?
+        };
+        ingress.start()?;
+        progress.mode.store(pipeline.risk.mode().code(), Ordering::Relaxed);
+        Ok(Prepared {
+            claim,
+            pipeline,
+            ingress,
+            venue,
+            restored,
+            texts: texts.clone(),
+            options,
+            clock: Clock::new(),
+            commands,
+            stop,
+            directory: directory.to_owned(),
+            progress: Arc::clone(progress),
+        })
     }
 
     /// The last step that the journal held before this run; 0 if it is new.
@@ -256,7 +278,7 @@ impl Run {
     /// # Errors
     /// [`RunError`] when the environment fails on the way; the journal is sealed or can be recovered then.
     pub fn drive(self) -> Result<Outcome, RunError> {
-        let Self { core, mut edge, options, clock, resumed_after, first, before, recovered } = self;
+        let Self { core, mut edge, options, clock, resumed_after, first, before } = self;
         let began = clock.now();
         let Driven { mut core, end, pinned } = match options.threading {
             Threading::Single => drive_single(&mut edge, core, &options),
@@ -291,7 +313,6 @@ impl Run {
             },
             before,
             after: core.risk(),
-            recovered,
             pinned,
             elapsed_ns,
         })

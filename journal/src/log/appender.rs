@@ -1,7 +1,7 @@
 //! The appender: the one writer of a journal.
 //!
 //! ```text
-//!  create_or_open: lock > recover what is there > new segment, next epoch      (never into an old segment)
+//!  create_or_open: Claim (lock > recover what is there) > new segment, next epoch   (never into an old segment)
 //!  append:         asked for something? > room? > checksum > copy > one store  (no system call, lock, allocation)
 //!  roll:           take a spare > its header > seal says so > go on in it      (no system call)
 //! ```
@@ -17,18 +17,17 @@ use std::time::Duration;
 use crate::record::{Sequence, Step, Time};
 
 use super::background::Background;
+use super::claim::Claim;
 use super::control::{
     CONTROL_BYTES, DIGEST_BYTES, PAD_BYTES_MAX, SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Sync,
 };
-use super::directory::{Directory, index_name, segment_name, spare_name};
+use super::directory::{Directory, segment_name, spare_name};
 use super::error::JournalError;
 use super::flusher::{Flusher, Rolled};
 use super::header::Fields;
 use super::index::put_index;
 use super::options::{Durability, JournalOptions};
-use super::planted::{Bug, appended_into_crashed, planted};
-use super::pruned;
-use super::recovery::{self, Turn};
+use super::recovery::Turn;
 use super::storage::{Disk, Storage};
 use super::supplier::{Position, Spare, Stock, Supplier};
 use super::watermark::{ASKED_DIGEST, ASKED_END, ASKED_PAD, ASKED_SYNC, DurablePlace, Supply, Watermarks};
@@ -86,50 +85,35 @@ impl Appender {
     ///
     /// What a crash left behind is sealed first, what follows the last whole frame moved to quarantine. Writing goes
     /// on in a new segment. Interrupted anywhere, the next call does the rest. Two threads of the appender's own make
-    /// the next segments and sync what is written.
+    /// the next segments and sync what is written. Who has still something to ask the journal takes a [`Claim`] first.
     ///
     /// # Errors
-    /// Every [`JournalError`] but [`JournalError::NoJournal`]; nothing is changed in a directory that is refused.
+    /// Those of [`Claim::take`] and [`Claim::begin`].
     pub fn create_or_open(dir: &Path, options: &JournalOptions) -> Result<Self, JournalError> {
-        Self::open_in(Disk::new(dir), options, Background::start)
+        Claim::take(dir, options)?.begin()
     }
 }
 
 impl<S: Storage> Appender<S> {
     /// Opens the journal in a storage; `start` says who does the background work.
+    #[cfg(test)]
     pub(super) fn open_in(
         storage: S,
         options: &JournalOptions,
         start: impl FnOnce(Supplier<S>, Flusher<S>, Durability, &Watermarks) -> std::io::Result<Background<S>>,
     ) -> Result<Self, JournalError> {
-        options.check()?;
-        storage.prepare()?;
-        let directory = Directory::new(storage);
-        let listing = directory.list()?;
-        if let (true, Some(holds)) = (listing.segments.is_empty(), listing.foreign) {
-            return Err(JournalError::NotAJournal { dir: directory.storage.dir().to_path_buf(), holds });
-        }
-        let lock = directory.storage.lock()?;
-        let mut turn = if listing.segments.is_empty() {
-            recovery::recover(&directory)?
-        } else {
-            pruned::steady(&directory, || recovery::recover(&directory))?
-        };
-        let fields = Fields {
-            index: turn.index,
-            first_sequence: turn.place.next,
-            base_time: turn.place.time,
-            epoch: turn.epoch,
-            predecessor_first_sequence: turn.predecessor_first_sequence,
-            predecessor_used_bytes: turn.predecessor_used_bytes,
-            durable_sequence: turn.place.next - 1,
-            ..Fields::new(turn.journal_id, 0, options.segment_bytes)
-        };
-        let position = Arc::new(Position::default());
-        let writer = match appended_into_crashed(&directory, &mut turn)? {
-            Some(writer) => writer,
-            None => begin_turn(&directory, fields, &turn, &position)?,
-        };
+        Claim::take_in(storage, options)?.begin_with(start)
+    }
+
+    /// The appender of a turn whose first segment is there.
+    pub(super) fn begun(
+        directory: Directory<S>,
+        options: JournalOptions,
+        turn: Turn<S>,
+        (writer, position): (SegmentWriter<S>, Arc<Position>),
+        lock: S::Lock,
+        start: impl FnOnce(Supplier<S>, Flusher<S>, Durability, &Watermarks) -> std::io::Result<Background<S>>,
+    ) -> Result<Self, JournalError> {
         let watermarks = Watermarks::new(turn.place.next - 1);
         let (rolled, receiver) = channel();
         let region = writer.region().clone();
@@ -154,7 +138,7 @@ impl<S: Storage> Appender<S> {
             position,
             watermarks,
             directory,
-            options: *options,
+            options,
             finished_bytes: 0,
             told: recovered.last_sequence.0,
             sealed: false,
@@ -418,33 +402,4 @@ impl<S: Storage> Drop for Appender<S> {
         }
         self.remove_spares();
     }
-}
-
-/// Makes the segment that a writer begins its turn with, and gives it its name when everything in it is durable.
-fn begin_turn<S: Storage>(
-    directory: &Directory<S>,
-    fields: Fields,
-    turn: &Turn<S>,
-    position: &Arc<Position>,
-) -> Result<SegmentWriter<S>, JournalError> {
-    let storage = &directory.storage;
-    let spare = Spare::make(directory, fields.index, fields.segment_bytes)?;
-    let fields = Fields { salt: spare.salt, ..fields };
-    let name = segment_name(fields.first_sequence);
-    let mut writer = SegmentWriter::begin(spare.bytes, fields, spare.samples, Arc::clone(position));
-    let epoch = writer.standing().epoch(turn.epoch, turn.quarantined_bytes, turn.predecessor_reason);
-    writer.put(&epoch);
-    writer.sync(0).map_err(|error| JournalError::io("sync", &storage.path(&name), error))?;
-    // The index of a segment without a step, whose place this one takes.
-    if storage.head(&index_name(fields.first_sequence), 0)?.is_some() {
-        storage.remove(&index_name(fields.first_sequence))?;
-    }
-    storage.rename(&spare_name(fields.index), &name)?;
-    if !planted(Bug::DroppedNames) {
-        storage.sync_names()?;
-    }
-    for index in &turn.stale_spares {
-        storage.remove(&spare_name(*index))?;
-    }
-    Ok(writer)
 }

@@ -1,15 +1,16 @@
 //! The cursor: a named place in a journal that outlives the tailer that keeps it.
 //!
 //! ```text
-//!  JOURNAL/cursors/NAME.cursor    {"journal_id":"..","next_sequence":77,"saved_ns":..,"crc32c":".."}
+//!  JOURNAL/cursors/NAME.cursor    {"journal_id":"..","next_sequence":77,"saved_ns":..,"segment":{..},"crc32c":".."}
 //!
 //!  open > Tailer at next_sequence > step > its effect > save(sequence + 1) > step > ..
 //!              ^                              |
 //!              +--- after a crash ------------+   what was not saved comes again: at least once, never skipped
 //! ```
 //!
-//! Invariants: a cursor never goes back, and no pruning takes a step that one has still to see; its file is whole or
-//! not there; one process at a time has it, the lock dies with the process; nothing here touches a segment.
+//! Invariants: a cursor never goes back, and no pruning takes a step that one has still to see; it goes on only in the
+//! history that it has seen, of which it keeps the segment of its last step; its file is whole or not there; one process
+//! at a time has it, the lock dies with the process; nothing here changes a segment.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,11 +23,13 @@ use crate::record::{Sequence, Time};
 
 use super::beside;
 use super::directory::Directory;
-use super::error::{CursorDamage, JournalError};
+use super::error::{CursorDamage, Damage, JournalError};
+use super::lineage::{Cut, Origin};
 use super::pruned;
 use super::reader::Reader;
 use super::storage::{Disk, Storage as _};
 use super::tailer::{From, Tailer};
+use super::verify::Finding;
 
 /// The folder of the cursors; a lock on it keeps registration and pruning apart.
 const FOLDER: &str = "cursors";
@@ -43,7 +46,8 @@ const NAME_BYTES_MAX: usize = 64;
 ///
 /// Saving costs two syncs, so save now and then and not at every step. A cursor is on disk when [`Self::save`]
 /// returns, the steps it has seen need not be: after a power cut a journal that was not written durably may end before
-/// its cursor, which [`Self::open`] then says. A cursor that follows [`Tailer::durable`] is never ahead.
+/// its cursor, and go on with other steps of the same sequences, which [`Self::open`] then refuses. A cursor that follows
+/// [`Tailer::durable`] is never beyond such a cut; only `pawl repair` gives up steps that were on disk.
 ///
 /// ```no_run
 /// # use std::path::Path;
@@ -69,6 +73,7 @@ pub struct Cursor {
     path: PathBuf,
     place: Saved,
     is_new: bool,
+    directory: Directory<Disk>,
     /// Holds the lock on the cursor's file.
     file: File,
 }
@@ -79,19 +84,33 @@ struct Saved {
     journal_id: String,
     next_sequence: u64,
     saved_ns: i64,
+    /// What held the step before; none if the journal begins here, or in a file from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment: Option<Origin>,
 }
 
-/// What a cursor's file says about it.
+/// A cursor as it is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CursorPlace {
+pub struct CursorEntry {
     /// Its name.
     pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Where it stands; none if its file does not say so.
+    pub place: Option<CursorPlace>,
+    /// Whether a process has it now.
+    pub is_in_use: bool,
+    /// Why it cannot be used.
+    pub damage: Option<CursorDamage>,
+}
+
+/// Where a cursor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CursorPlace {
     /// The first step it has not seen.
     pub next_sequence: Sequence,
     /// When this was saved, by the wall clock.
     pub saved: Time,
-    /// Whether a process has it now.
-    pub is_in_use: bool,
 }
 
 impl Cursor {
@@ -100,7 +119,7 @@ impl Cursor {
     /// # Errors
     /// [`JournalError::CursorName`] unless the name is 1 to 64 of `a-z`, `0-9`, `_` and `-`; [`JournalError::InUse`] if
     /// another process has it; [`JournalError::CursorUnusable`] if its file is damaged or from another journal, or if the
-    /// journal does not hold its place any more or not yet; [`JournalError::NotWritable`]; those of [`Tailer::open`].
+    /// journal does not hold the history that it has seen; [`JournalError::NotWritable`]; those of [`Tailer::open`].
     pub fn open(dir: &Path, name: &str) -> Result<Self, JournalError> {
         Self::open_at(dir, name, From::Start)
     }
@@ -109,7 +128,7 @@ impl Cursor {
     /// fits, or behind the last one if none does.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`JournalError::CursorUnusable`] also for a new one at a sequence behind the next step's.
+    /// As [`Self::open`]; [`JournalError::CursorBegin`] for a new one at a sequence behind the next step's.
     pub fn open_at(dir: &Path, name: &str, from: From) -> Result<Self, JournalError> {
         check_name(name)?;
         let directory = Directory::new(Disk::new(dir));
@@ -124,14 +143,22 @@ impl Cursor {
         let journal_id = beside::id_text(start.journal_id);
         if let Some(file) = beside::claim(&path)? {
             let place = beside::read_file(&file, &path, || unusable(&path, CursorDamage::Bytes))?;
-            check_place(dir, &path, &place, &journal_id, first)?;
-            return Ok(Self { name: name.to_owned(), path, place, is_new: false, file });
+            let mut history = History { directory: &directory, journal_id: &journal_id, first, last: None };
+            return match history.damage_of(&place)? {
+                Some(what) => Err(unusable(&path, what)),
+                None => Ok(Self { name: name.to_owned(), path, place, is_new: false, directory, file }),
+            };
         }
         let next_sequence = first_of(dir, from)?.max(first);
-        let place = Saved { journal_id: journal_id.clone(), next_sequence, saved_ns: now().0 };
-        check_place(dir, &path, &place, &journal_id, first)?;
+        let segment = origin_before(&directory, next_sequence)?;
+        let place = Saved { journal_id: journal_id.clone(), next_sequence, saved_ns: now().0, segment };
+        let mut history = History { directory: &directory, journal_id: &journal_id, first, last: None };
+        if let Some(CursorDamage::Ahead { at, last }) = history.damage_of(&place)? {
+            let (asked, last) = (Sequence(at), Sequence(last));
+            return Err(JournalError::CursorBegin { name: name.to_owned(), asked, last });
+        }
         let file = beside::write(&path, &place)?;
-        Ok(Self { name: name.to_owned(), path, place, is_new: true, file })
+        Ok(Self { name: name.to_owned(), path, place, is_new: true, directory, file })
     }
 
     /// Its name.
@@ -157,8 +184,9 @@ impl Cursor {
     ///
     /// # Errors
     /// [`JournalError::CursorBack`] below the place it has: what lies behind may be pruned. To begin anew, remove the
-    /// cursor and open it. [`JournalError::DiskFull`], [`JournalError::NotWritable`], [`JournalError::Io`]: then the last
-    /// place that was saved is still there.
+    /// cursor and open it. [`JournalError::CursorUnusable`] if the history was cut before the place it has;
+    /// [`JournalError::Damaged`], [`JournalError::DiskFull`], [`JournalError::NotWritable`], [`JournalError::Io`]. Then the
+    /// last place that was saved is still there.
     pub fn save(&mut self, next: Sequence) -> Result<(), JournalError> {
         let at = self.place.next_sequence;
         if next.0 < at {
@@ -167,24 +195,40 @@ impl Cursor {
         if next.0 == at {
             return Ok(());
         }
-        let place = Saved { next_sequence: next.0, saved_ns: now().0, ..self.place.clone() };
+        if let Some(cut) = cut_before(&self.directory, &self.place)? {
+            return Err(unusable(&self.path, CursorDamage::Replaced { at: cut.at, next: at }));
+        }
+        let segment = origin_before(&self.directory, next.0)?;
+        let place = Saved { next_sequence: next.0, saved_ns: now().0, segment, ..self.place.clone() };
         // The lock of the new file is held before the one of the old file goes.
         self.file = beside::write(&self.path, &place)?;
         self.place = place;
         Ok(())
     }
 
-    /// Every cursor of the journal in `dir`, by name.
+    /// Every cursor of the journal in `dir`, by name, those that cannot be used among them.
     ///
     /// # Errors
-    /// [`JournalError::CursorUnusable`] for the first that is damaged or from another journal: where it stands is not
-    /// known, so nothing may be pruned. [`JournalError::NoJournal`], [`JournalError::NotAJournal`],
-    /// [`JournalError::Damaged`], [`JournalError::NewerFormat`], [`JournalError::Io`].
-    pub fn list(dir: &Path) -> Result<Vec<CursorPlace>, JournalError> {
+    /// [`JournalError::NoJournal`], [`JournalError::NotAJournal`], [`JournalError::Damaged`],
+    /// [`JournalError::NewerFormat`], [`JournalError::PrunedMarker`], [`JournalError::Io`].
+    pub fn list(dir: &Path) -> Result<Vec<CursorEntry>, JournalError> {
         let directory = Directory::new(Disk::new(dir));
         directory.segments()?;
-        let journal_id = beside::id_text(pruned::first_fields(&directory)?.journal_id);
-        places(&directory, &journal_id)
+        let start = pruned::first_fields(&directory)?;
+        let first = pruned::begins_at(&directory, &start)?;
+        let journal_id = beside::id_text(start.journal_id);
+        let mut history = History { directory: &directory, journal_id: &journal_id, first, last: None };
+        let mut entries = Vec::new();
+        for Found { name, path, saved } in found(&directory)? {
+            let damage = match &saved {
+                Ok(saved) => history.damage_of(saved)?,
+                Err(what) => Some(*what),
+            };
+            let is_in_use = beside::is_claimed(&path);
+            let place = saved.ok().map(|saved| saved.place());
+            entries.push(CursorEntry { name, file: path, place, is_in_use, damage });
+        }
+        Ok(entries)
     }
 
     /// Removes a cursor, damaged or not: nothing is kept for it any more. Gives its place if its file still says one.
@@ -211,11 +255,21 @@ impl Cursor {
     }
 }
 
-/// Every cursor of a journal with this id, by name.
-pub(super) fn places(
-    directory: &Directory<Disk>,
-    journal_id: &str,
-) -> Result<Vec<CursorPlace>, JournalError> {
+impl Saved {
+    fn place(&self) -> CursorPlace {
+        CursorPlace { next_sequence: Sequence(self.next_sequence), saved: Time(self.saved_ns) }
+    }
+}
+
+/// A file in the folder of the cursors.
+struct Found {
+    name: String,
+    path: PathBuf,
+    saved: Result<Saved, CursorDamage>,
+}
+
+/// Every file in the folder of the cursors that has a cursor's name, by name.
+fn found(directory: &Directory<Disk>) -> Result<Vec<Found>, JournalError> {
     let folder = folder(directory);
     let failed = |error| JournalError::io("list", folder.storage.dir(), error);
     let entries = match fs::read_dir(folder.storage.dir()) {
@@ -226,23 +280,56 @@ pub(super) fn places(
     for entry in entries {
         let path = entry.map_err(failed)?.path();
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let Some(name) = file_name.strip_suffix(SUFFIX) else { continue };
-        check_name(name).map_err(|_| unusable(&path, CursorDamage::Name))?;
+        let Some(name) = file_name.strip_suffix(SUFFIX).map(str::to_owned) else { continue };
         let damaged = || unusable(&path, CursorDamage::Bytes);
-        // Gone between the two looks: it was removed.
-        let Some(place) = beside::read::<Saved>(&path, damaged)? else { continue };
-        if place.journal_id != journal_id {
-            return Err(unusable(&path, CursorDamage::Journal));
-        }
-        found.push(CursorPlace {
-            name: name.to_owned(),
-            next_sequence: Sequence(place.next_sequence),
-            saved: Time(place.saved_ns),
-            is_in_use: beside::is_claimed(&path),
-        });
+        let saved = match beside::read::<Saved>(&path, damaged) {
+            _ if check_name(&name).is_err() => Err(CursorDamage::Name),
+            // Gone between the two looks: it was removed.
+            Ok(None) => continue,
+            Ok(Some(saved)) => Ok(saved),
+            Err(JournalError::CursorUnusable { what, .. }) => Err(what),
+            Err(error) => return Err(error),
+        };
+        found.push(Found { name, path, saved });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// Where every cursor of a journal with this id stands, by name: what a pruning must know. One that belongs to another
+/// history has no place here, and could not be told from others when the steps before it are gone.
+pub(super) fn places(
+    directory: &Directory<Disk>,
+    journal_id: &str,
+) -> Result<Vec<(String, Sequence)>, JournalError> {
+    let mut places = Vec::new();
+    for Found { name, path, saved } in found(directory)? {
+        let saved = saved.map_err(|what| unusable(&path, what))?;
+        if saved.journal_id != journal_id {
+            return Err(unusable(&path, CursorDamage::Journal));
+        }
+        if let Some(Cut { at, .. }) = cut_before(directory, &saved)? {
+            return Err(unusable(&path, CursorDamage::Replaced { at, next: saved.next_sequence }));
+        }
+        places.push((name, Sequence(saved.next_sequence)));
+    }
+    Ok(places)
+}
+
+/// Files of cursors that are damaged or from another journal.
+pub(super) fn findings(directory: &Directory<Disk>) -> Result<Vec<Finding>, JournalError> {
+    // A journal whose first header is damaged is a finding already, and says no id.
+    let journal_id = pruned::first_fields(directory).ok().map(|fields| beside::id_text(fields.journal_id));
+    let is_ours = |saved: &Saved| journal_id.as_ref().is_none_or(|id| saved.journal_id == *id);
+    let found = found(directory)?.into_iter().filter_map(|Found { path, saved, .. }| {
+        let what = match saved {
+            Ok(saved) if is_ours(&saved) => return None,
+            Ok(_) => CursorDamage::Journal,
+            Err(what) => what,
+        };
+        Some(Finding { file: path, offset: 0, sequence: Sequence(0), what: Damage::Cursor(what) })
+    });
+    Ok(found.collect())
 }
 
 /// Creates the folder of the cursors if it is not there.
@@ -279,29 +366,60 @@ fn check_name(name: &str) -> Result<(), JournalError> {
     }
 }
 
-/// Refuses a place that this journal does not have.
-fn check_place(
-    dir: &Path,
-    path: &Path,
-    place: &Saved,
-    journal_id: &str,
+/// What a journal holds, as far as it decides about cursors.
+struct History<'a> {
+    directory: &'a Directory<Disk>,
+    journal_id: &'a str,
+    /// Its first step.
     first: u64,
-) -> Result<(), JournalError> {
-    let at = place.next_sequence;
-    if place.journal_id != journal_id {
-        return Err(unusable(path, CursorDamage::Journal));
-    }
-    if at < first {
-        return Err(unusable(path, CursorDamage::Pruned { at, first }));
-    }
-    // Below the start of the last segment it cannot be ahead, and the walk through that one is spared.
-    if at > *Directory::new(Disk::new(dir)).segments()?.last().expect("a journal has a segment") {
-        let last = pruned::steady(&Directory::new(Disk::new(dir)), || Reader::open(dir)?.last_sequence())?.0;
-        if at > last + 1 {
-            return Err(unusable(path, CursorDamage::Ahead { at, last }));
+    /// Its last one, once somebody had to know.
+    last: Option<u64>,
+}
+
+impl History<'_> {
+    /// Why a cursor cannot go on here.
+    fn damage_of(&mut self, saved: &Saved) -> Result<Option<CursorDamage>, JournalError> {
+        let (at, first) = (saved.next_sequence, self.first);
+        if saved.journal_id != self.journal_id {
+            return Ok(Some(CursorDamage::Journal));
         }
+        if at < first {
+            return Ok(Some(CursorDamage::Pruned { at, first }));
+        }
+        let cut = cut_before(self.directory, saved)?;
+        let replaced = cut.map(|cut| CursorDamage::Replaced { at: cut.at, next: at });
+        if cut.is_some_and(|cut| cut.is_sure) {
+            return Ok(replaced);
+        }
+        // Below the start of the last segment it cannot be ahead, and the walk through that one is spared.
+        if at <= *self.directory.segments()?.last().expect("a journal has a segment") {
+            return Ok(replaced);
+        }
+        let last = match self.last {
+            Some(last) if at <= last + 1 => last,
+            _ => {
+                let dir = self.directory.storage.dir();
+                pruned::steady(self.directory, || Reader::open(dir)?.last_sequence())?.0
+            }
+        };
+        self.last = Some(last);
+        // Nothing was written behind the cut yet.
+        Ok(if at > last + 1 { Some(CursorDamage::Ahead { at, last }) } else { replaced })
     }
-    Ok(())
+}
+
+/// Where the history that a cursor has passed was cut. Nothing says so of one that is at the journal's start:
+/// while the step before it was there a pruning made sure of it.
+fn cut_before(directory: &Directory<Disk>, saved: &Saved) -> Result<Option<Cut>, JournalError> {
+    match (&saved.segment, saved.next_sequence.checked_sub(1)) {
+        (Some(segment), Some(passed)) => segment.cut(directory, passed),
+        _ => Ok(None),
+    }
+}
+
+/// What holds the step before a place.
+fn origin_before(directory: &Directory<Disk>, next: u64) -> Result<Option<Origin>, JournalError> {
+    next.checked_sub(1).map_or(Ok(None), |passed| Origin::find(directory, passed))
 }
 
 /// The sequence of the step at which a new cursor begins.

@@ -17,9 +17,10 @@ use super::control::{CONTROL_BYTES, SEAL_SPAN, SEALED_RECOVERED, Seal, Standing}
 use super::directory::{Directory, index_name, segment_name, spare_name};
 use super::error::JournalError;
 use super::frame::commit_word;
-use super::header::HEADER_BYTES;
+use super::header::{Fields, HEADER_BYTES};
 use super::index::{Samples, put_index};
 use super::planted::{Bug, planted};
+use super::region::PAGE_BYTES;
 use super::segment::Segment;
 use super::storage::{Region as _, Storage, WritableRegion as _};
 use super::walk::Walk;
@@ -123,13 +124,28 @@ impl<'a, S: Storage> Tail<'a, S> {
         if !is_there && !planted(Bug::QuarantineSkipped) {
             directory.storage.put(&copy.name, self.bytes())?;
         }
+        // An earlier cut may have cleared some of it, and failed to bring that to disk.
+        let name = segment_name(self.segment.fields.first_sequence);
+        directory.storage.rewrite(&name, self.from, self.from + copy.bytes as usize)?;
         Ok(Some(copy))
     }
 }
 
 /// Ends the journal within a segment, at a place where its frames end or are to end, and moves the segments `behind` it
-/// away. Everything in the segment is durable then. `samples` are those of its frames up to the place.
+/// away. Everything up to the place is durable then. `samples` are those of its frames up to the place.
 pub(super) fn end_within<S: Storage>(
+    directory: &Directory<S>,
+    segment: &Segment<S>,
+    walk: Walk,
+    samples: &Samples,
+    behind: &[u64],
+) -> Result<(Seal, Vec<Quarantined>), JournalError> {
+    settle_turn(directory, segment)?;
+    end_settled(directory, segment, walk, samples, behind)
+}
+
+/// As [`end_within`], where everything before the place was settled.
+pub(super) fn end_settled<S: Storage>(
     directory: &Directory<S>,
     segment: &Segment<S>,
     walk: Walk,
@@ -289,6 +305,51 @@ pub(super) fn seal_at<S: Storage>(
     // An index may be missing; a seek then takes longer.
     drop(put_index(directory, &fields, samples, used_bytes));
     Ok(seal)
+}
+
+/// Makes a segment durable of which that is known of so many bytes, whatever the system believes to be on disk.
+pub(super) fn settle<S: Storage>(
+    directory: &Directory<S>,
+    segment: &Segment<S>,
+    durable_bytes: usize,
+) -> Result<(), JournalError> {
+    let region = &segment.region;
+    rewrite(directory, &segment.fields, durable_bytes, segment.end_of_bytes(HEADER_BYTES))?;
+    region.sync(0, region.len()).map_err(|error| JournalError::io("sync", &segment.path, error))
+}
+
+/// Makes the next sync write the pages of a segment's range.
+pub(super) fn rewrite<S: Storage>(
+    directory: &Directory<S>,
+    fields: &Fields,
+    from: usize,
+    to: usize,
+) -> Result<(), JournalError> {
+    if planted(Bug::RecoveryNotRewritten) {
+        return Ok(());
+    }
+    let from = from / PAGE_BYTES * PAGE_BYTES;
+    directory.storage.rewrite(&segment_name(fields.first_sequence), from, to)
+}
+
+/// Settles what a turn has written up to this segment, as far as nothing says that it is durable: the seal that ends the
+/// journal says so.
+fn settle_turn<S: Storage>(directory: &Directory<S>, last: &Segment<S>) -> Result<(), JournalError> {
+    let (mut first_sequence, mut durable) = (last.fields.first_sequence, 0);
+    loop {
+        // What was pruned had been durable for long.
+        let Some(segment) = Segment::open(directory, first_sequence)? else { return Ok(()) };
+        let Fields { epoch, durable_sequence, predecessor_first_sequence, .. } = segment.fields;
+        if epoch != last.fields.epoch {
+            return Ok(());
+        }
+        settle(directory, &segment, 0)?;
+        durable = durable_sequence.max(durable);
+        if first_sequence <= durable || predecessor_first_sequence == 0 {
+            return Ok(());
+        }
+        first_sequence = predecessor_first_sequence;
+    }
 }
 
 /// Deletes the index beside a segment, if there is one.

@@ -133,12 +133,22 @@ pub enum JournalError {
         dir: PathBuf,
     },
     /// A cursor's place cannot be told, or the journal does not hold it.
-    #[error("the cursor in {} cannot be used, it {what}: put the right file back, or begin anew without it (`pawl cursor remove`)", file.display())]
+    #[error("the cursor in {} cannot be used, it {what}: {}", file.display(), way_out(file, *what))]
     CursorUnusable {
         /// The cursor's file.
         file: PathBuf,
         /// What is wrong.
         what: CursorDamage,
+    },
+    /// A new cursor was to begin where the journal has not come to.
+    #[error("the cursor `{name}` cannot begin at step {asked}: the journal ends with step {last}")]
+    CursorBegin {
+        /// Its name.
+        name: String,
+        /// Where it was to begin.
+        asked: Sequence,
+        /// The journal's last step.
+        last: Sequence,
     },
     /// A cursor goes only forward.
     #[error("the cursor `{name}` is at step {at} and cannot go back to {asked}: remove it and open it anew")]
@@ -306,6 +316,9 @@ pub enum Damage {
         /// First sequence that is there.
         first_sequence: u64,
     },
+    /// A cursor of the journal cannot be used.
+    #[error("the cursor {0}: `pawl cursor remove` forgets it, and until then nothing is pruned")]
+    Cursor(CursorDamage),
     /// The steps before the first segment are gone, and the file that would say whether they were pruned is damaged.
     #[error(
         "the journal begins at sequence {first_sequence}, and its pruned.json, which should say why, is damaged"
@@ -339,14 +352,45 @@ pub enum CursorDamage {
         /// Where the journal begins.
         first: u64,
     },
-    /// The journal ends before its place: steps it has seen are lost, or the journal is an older copy.
-    #[error("is at step {at}, but the journal ends with step {last}: steps that it has seen are not there")]
+    /// Other steps have the sequences of steps that it has passed: the journal was cut there, by a recovery or a
+    /// repair, and written on.
+    #[error("stands behind step {}, but the journal was cut: the steps from {at} on are not those that it has passed", next - 1)]
+    Replaced {
+        /// The first step that is not the one that it has passed.
+        at: u64,
+        /// The cursor's place.
+        next: u64,
+    },
+    /// The journal ends before its place: it was cut, by a recovery or a repair, or is an older copy.
+    #[error("stands behind step {}, but the journal was cut: it ends with step {last}, or is an older copy", at - 1)]
     Ahead {
         /// The cursor's place.
         at: u64,
         /// The journal's last step.
         last: u64,
     },
+}
+
+/// What an operator does about a cursor.
+fn way_out(file: &Path, what: CursorDamage) -> String {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let dir = file.parent().and_then(Path::parent).unwrap_or(Path::new("")).display();
+    let anew = |step: u64| {
+        format!(
+            "remove it (`pawl cursor remove {dir} {name}`) and begin anew at step {step} (`--from {step}`)"
+        )
+    };
+    match what {
+        CursorDamage::Replaced { at, .. } => anew(at),
+        CursorDamage::Ahead { last, .. } => anew(last + 1),
+        CursorDamage::Pruned { first, .. } => anew(first),
+        CursorDamage::Bytes | CursorDamage::Journal => {
+            format!(
+                "put the right file back, or remove it (`pawl cursor remove {dir} {name}`) and begin anew"
+            )
+        }
+        CursorDamage::Name => "move it away, it is nobody's place".to_owned(),
+    }
 }
 
 /// What is wrong with a segment's header.

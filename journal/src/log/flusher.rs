@@ -154,6 +154,10 @@ impl<S: Storage> Flusher<S> {
 
     /// Gives every segment that the writer has gone on in its name, as far as that can be done.
     pub(super) fn name_all(&mut self) {
+        // What failed may have been a name, and nothing behind it may have one then.
+        if self.watermarks.failure().is_some() {
+            return;
+        }
         while let Ok(Rolled { next: (next, _), .. }) = self.rolled.try_recv() {
             // What has no name is found under its spare's name, as long as nothing behind it has one.
             let storage = &self.directory.storage;

@@ -72,6 +72,11 @@ impl Seed {
         Self(crc32c::crc32c_append(crc32c::crc32c(&salt.to_le_bytes()), &epoch.to_le_bytes()))
     }
 
+    /// The number itself.
+    pub(super) const fn value(self) -> u32 {
+        self.0
+    }
+
     /// The checksum of a frame at `offset`: CRC-32C of everything behind its commit word.
     #[inline]
     pub(super) fn checksum(self, offset: usize, frame: &[u8]) -> u32 {

@@ -7,7 +7,7 @@
 //!                        Reader, Tailer -+       +- first word 0: nothing here yet
 //! ```
 //!
-//! Rooms: [`Appender`] writes, [`Reader`] walks, [`Tailer`] follows, [`verify`] checks, [`repair`] makes a damaged
+//! Rooms: [`Claim`] takes and recovers, [`Appender`] writes, [`Reader`] walks, [`Tailer`] follows, [`verify`] checks, [`repair`] makes a damaged
 //! journal usable again. Inside, `region` holds the bytes of one file, `directory` the names, `header`, `frame` and
 //! `control` the format, `walk` the only code that decides whether a frame is whole. The format is drawn byte for byte
 //! in `FORMAT.md`.
@@ -18,6 +18,7 @@
 mod appender;
 mod background;
 mod beside;
+mod claim;
 mod control;
 mod cursor;
 mod cut;
@@ -28,6 +29,7 @@ mod frame;
 mod header;
 mod index;
 mod layout;
+mod lineage;
 mod options;
 mod planted;
 #[cfg(test)]
@@ -50,7 +52,8 @@ mod watermark;
 mod writer;
 
 pub use appender::{Appender, Recovered, SealReason};
-pub use cursor::{Cursor, CursorPlace};
+pub use claim::Claim;
+pub use cursor::{Cursor, CursorEntry, CursorPlace};
 pub use cut::Quarantined;
 pub use error::{CursorDamage, Damage, HeaderDamage, JournalError};
 pub use frame::Frame;

@@ -31,6 +31,8 @@ pub(super) enum Bug {
     AppendedIntoCrashed,
     /// Recovery does not sync the segments that it found whole.
     RecoveryNotSynced,
+    /// Recovery takes what the system has in memory for what a sync writes, although an earlier one may have failed.
+    RecoveryNotRewritten,
     /// What recovery cuts off is not copied to quarantine.
     QuarantineSkipped,
 }

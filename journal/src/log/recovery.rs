@@ -8,14 +8,19 @@
 //!    > p <= W: damage, refuse      > else: copy everything behind p to quarantine, clear it, seal at p
 //! ```
 //!
+//! Memory is not believed to be on disk: a sync may have failed before this process began, and the kernel counts pages
+//! that it could not write as written. What nothing says was on disk is rewritten as it is, so that the sync behind it
+//! writes it.
+//!
 //! Invariants: every step is either not done or done, and doing it again changes nothing; a committed frame at or
-//! below W is never touched; nothing that is not zero is cleared before its copy is on disk.
+//! below W is never changed; nothing that is not zero is cleared before its copy is on disk; what the next turn begins
+//! behind was written by a sync that succeeded.
 
 use crate::record::{Sequence, Time};
 
 use super::appender::Recovered;
-use super::control::{SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Seal};
-use super::cut::{bytes_of, copy_spare, end_behind, end_within, seal_at};
+use super::control::{SEAL_SPAN, SEALED_ENDED, SEALED_FAILED, SEALED_ROLLED, Seal, Sync};
+use super::cut::{bytes_of, copy_spare, end_behind, end_settled, rewrite, seal_at, settle};
 use super::directory::{Directory, segment_name, spare_name};
 use super::error::{Damage, HeaderDamage, JournalError};
 use super::flusher::Finished;
@@ -179,7 +184,8 @@ fn sealed_end<S: Storage>(directory: &Directory<S>, last: &Fields) -> Result<Opt
     loop {
         match walk.advance(&segment) {
             Ok(Some(Seen::Seal(seal))) if seal.is_durable() => {
-                // What is before a seal was on disk when it was written; it itself may be in the page cache alone.
+                // What is before a seal was on disk when it was written; it itself may be in memory alone.
+                rewrite(directory, last, walk.offset, walk.offset + SEAL_SPAN)?;
                 let synced = segment.region.sync(walk.offset, SEAL_SPAN);
                 synced.map_err(|error| JournalError::io("sync", &segment.path, error))?;
                 return Ok(Some(End { segment, walk, seal, quarantined_bytes: 0, lost_until: 0 }));
@@ -287,7 +293,7 @@ impl Chain {
     }
 
     /// Walks to the end of the journal, and makes it one if the writer did not. Every segment on the way may be in
-    /// the page cache alone, and is on disk then.
+    /// memory alone, and is on disk then.
     fn find_end<S: Storage>(self, directory: &Directory<S>) -> Result<End<S>, JournalError> {
         let mut durable = self.durable;
         let mut at = self.first_not_durable();
@@ -298,10 +304,16 @@ impl Chain {
             let segment = Segment::open_listed(directory, fields.first_sequence)?;
             let mut samples = Samples::for_segment(fields.segment_bytes);
             let mut walk = Walk::start(&segment);
-            let stopped = walk_to_end(&segment, &mut walk, &mut samples, &mut durable)?;
+            let mut durable_bytes = 0;
+            let stopped = walk_with(&segment, &mut walk, &mut samples, |sync| {
+                durable = durable.max(sync.durable_sequence);
+                if sync.segment_first_sequence == fields.first_sequence {
+                    durable_bytes = durable_bytes.max(sync.durable_bytes as usize);
+                }
+            })?;
             let next = self.fields.get(at + 1);
             if !planted(Bug::RecoveryNotSynced) {
-                sync(&segment)?;
+                settle(directory, &segment, durable_bytes)?;
             }
             match stopped {
                 Stopped::Sealed(seal) => match next {
@@ -379,7 +391,7 @@ impl Chain {
             ));
         }
         let behind = self.segments_from(at + 1);
-        let (seal, quarantined) = end_within(directory, &segment, walk, samples, &behind)?;
+        let (seal, quarantined) = end_settled(directory, &segment, walk, samples, &behind)?;
         let quarantined_bytes = bytes_of(&quarantined);
         let lost_until = if evidence.last_step >= walk.next { evidence.last_step } else { 0 };
         Ok(End { segment, walk, seal, quarantined_bytes, lost_until })
@@ -409,11 +421,21 @@ pub(super) fn walk_to_end<S: Storage>(
     samples: &mut Samples,
     durable: &mut u64,
 ) -> Result<Stopped, JournalError> {
+    walk_with(segment, walk, samples, |sync| *durable = (*durable).max(sync.durable_sequence))
+}
+
+/// As [`walk_to_end`], with every sync frame on the way.
+fn walk_with<S: Storage>(
+    segment: &Segment<S>,
+    walk: &mut Walk,
+    samples: &mut Samples,
+    mut told: impl FnMut(&Sync),
+) -> Result<Stopped, JournalError> {
     loop {
         samples.note(walk);
         match walk.advance(segment) {
             Ok(Some(Seen::Seal(seal))) => return Ok(Stopped::Sealed(seal)),
-            Ok(Some(Seen::Sync(sync))) => *durable = (*durable).max(sync.durable_sequence),
+            Ok(Some(Seen::Sync(sync))) => told(&sync),
             Ok(Some(_)) => {}
             Ok(None) => return Ok(Stopped::Nothing),
             Err(newer @ Damage::FrameKind { .. }) => {
@@ -436,9 +458,4 @@ fn is_interrupted_roll<S: Storage>(segment: &Segment<S>, walk: &Walk, next: &Fie
     segment.fields.epoch == next.epoch
         && is_successor(walk, next)
         && segment.end_of_bytes(walk.offset) <= walk.offset + SEAL_SPAN
-}
-
-fn sync<S: Storage>(segment: &Segment<S>) -> Result<(), JournalError> {
-    let region = &segment.region;
-    region.sync(0, region.len()).map_err(|error| JournalError::io("sync", &segment.path, error))
 }

@@ -194,9 +194,9 @@ impl Retention {
         let snapshot = newest_snapshot(directory, &found)?;
         let asked = self.asked(&found, now, snapshot).max(leftover);
         let mut limits = vec![(Hold::Newest, found.len().saturating_sub(KEPT_SEGMENTS))];
-        for place in cursor::places(directory, &journal_id)? {
-            let limit = dispensable(&found, place.next_sequence.0);
-            limits.push((Hold::Cursor { name: place.name, next_sequence: place.next_sequence }, limit));
+        for (name, next_sequence) in cursor::places(directory, &journal_id)? {
+            let limit = dispensable(&found, next_sequence.0);
+            limits.push((Hold::Cursor { name, next_sequence }, limit));
         }
         match snapshot {
             Some(sequence) => {

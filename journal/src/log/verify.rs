@@ -15,6 +15,7 @@ use crate::record::{Kind, OutputHash, OutputHasher, Sequence, StepRef, Time};
 
 use super::beside;
 use super::control::{Digest, SEAL_SPAN, SEALED_ROLLED, Seal};
+use super::cursor;
 use super::directory::{Directory, index_name, segment_name};
 use super::error::{Damage, JournalError};
 use super::frame::{span, split_word};
@@ -49,6 +50,9 @@ pub struct Finding {
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { file, offset, sequence, what } = self;
+        if let Damage::Cursor(_) = what {
+            return write!(f, "{}: {what}", file.display());
+        }
         write!(f, "{} at offset {offset} (sequence {sequence}): {what}", file.display())
     }
 }
@@ -80,7 +84,7 @@ pub struct Verified {
     pub durable_sequence: Sequence,
     /// Segments whose bytes have the hash that a later segment holds of them.
     pub hashed_segments: u64,
-    /// Everything that is wrong, in the order of the files, then by hashes. Empty: the journal is what was written.
+    /// Everything that is wrong, in the order of the files, then by hashes, then with cursors. Empty: the journal is what was written.
     pub findings: Vec<Finding>,
     /// Whether the last segment ends in a seal: no writer has it, and none died with it.
     pub sealed: bool,
@@ -95,7 +99,9 @@ pub struct Verified {
 /// [`JournalError::NoJournal`], [`JournalError::NotAJournal`] if there is nothing to verify,
 /// [`JournalError::NewerFormat`], [`JournalError::Io`]. Damage is no error but a finding.
 pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, JournalError> {
-    verify_in(Disk::new(dir), progress)
+    let mut verified = verify_in(Disk::new(dir), progress)?;
+    verified.findings.extend(cursor::findings(&Directory::new(Disk::new(dir)))?);
+    Ok(verified)
 }
 
 /// Checks the whole journal in a storage.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use pawl_journal::log::{self, CursorPlace, Reader};
+use pawl_journal::log::{self, CursorDamage, CursorEntry, CursorPlace, Reader};
 use pawl_journal::record::{Sequence, Time};
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::output::{Table, put, say, thousands, time_text};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  pawl cursor list J\n  pawl cursor list J --json\n  \
     pawl cursor remove J database\n\n\
+    Exit codes: 0 all can be used, 1 some cannot (which and why), 2 cannot open.\n\n\
     A cursor is registered by `pawl tail --cursor NAME`, or by a program that uses the library. Pruning keeps every step \
     that a cursor has still to see, so remove those that nobody uses any more.")]
 pub struct Cursor {
@@ -52,36 +53,45 @@ impl Cursor {
     }
 
     fn list(&self, journal: &Path) -> anyhow::Result<Exit> {
-        let places = log::Cursor::list(journal)?;
+        let entries = log::Cursor::list(journal)?;
         let last = Reader::open(journal)?.last_sequence()?;
         let now = machine::now();
+        let is_damaged = entries.iter().any(|entry| entry.damage.is_some());
+        let exit = if is_damaged { Exit::Finding } else { Exit::Yes };
         if self.json {
-            let cursors: Vec<_> = places.iter().map(|place| place_json(place, last, now)).collect();
+            let cursors: Vec<_> = entries.iter().map(|entry| entry_json(entry, last, now)).collect();
             say!("{}", json!({ "last": last.0, "cursors": cursors }));
-            return Ok(Exit::Yes);
+            return Ok(exit);
         }
-        if places.is_empty() {
+        if entries.is_empty() {
             say!("{} has no cursors", journal.display());
-            return Ok(Exit::Yes);
+            return Ok(exit);
         }
-        let mut table = Table::new(&["cursor", "next step", "steps behind", "saved", "in use"]);
-        for place in &places {
-            let behind = match behind(place, last) {
-                behind if behind < 0 => format!("{} ahead", thousands(behind.unsigned_abs())),
-                behind => thousands(behind.unsigned_abs()),
-            };
-            table.row([
-                place.name.clone(),
-                place.next_sequence.to_string(),
-                behind,
-                format!("{} ago", age_text(age(place, now))),
-                if place.is_in_use { "yes" } else { "no" }.to_owned(),
-            ]);
+        let mut table = Table::new(&["cursor", "next step", "steps behind", "saved", "in use", "state"]);
+        for entry in &entries {
+            let cells = entry.place.map_or(["?"; 3].map(str::to_owned), |place| {
+                let behind = match behind(&place, last) {
+                    behind if behind < 0 => format!("{} ahead", thousands(behind.unsigned_abs())),
+                    behind => thousands(behind.unsigned_abs()),
+                };
+                let saved = format!("{} ago", age_text(age(&place, now)));
+                [place.next_sequence.to_string(), behind, saved]
+            });
+            let [next, behind, saved] = cells;
+            let in_use = if entry.is_in_use { "yes" } else { "no" };
+            let state = state(entry.damage).to_owned();
+            table.row([entry.name.clone(), next, behind, saved, in_use.to_owned(), state]);
         }
         table.numbers_from(1);
         put!("{table}");
         say!(" the journal's last step is {last}");
-        Ok(Exit::Yes)
+        for entry in &entries {
+            if let Some(what) = entry.damage {
+                let error = log::JournalError::CursorUnusable { file: entry.file.clone(), what };
+                say!(" {error}");
+            }
+        }
+        Ok(exit)
     }
 
     fn remove(&self, journal: &Path, name: &str) -> anyhow::Result<Exit> {
@@ -98,14 +108,29 @@ impl Cursor {
     }
 }
 
-fn place_json(place: &CursorPlace, last: Sequence, now: Time) -> serde_json::Value {
+/// What a cursor's damage is called in a table.
+fn state(damage: Option<CursorDamage>) -> &'static str {
+    match damage {
+        None => "good",
+        Some(CursorDamage::Bytes) => "damaged",
+        Some(CursorDamage::Name) => "bad name",
+        Some(CursorDamage::Journal) => "another journal's",
+        Some(CursorDamage::Pruned { .. }) => "pruned",
+        Some(CursorDamage::Replaced { .. }) => "replaced",
+        Some(CursorDamage::Ahead { .. }) => "ahead",
+    }
+}
+
+fn entry_json(entry: &CursorEntry, last: Sequence, now: Time) -> serde_json::Value {
     json!({
-        "name": place.name,
-        "next": place.next_sequence.0,
-        "behind": behind(place, last),
-        "saved": time_text(place.saved),
-        "age_s": age(place, now).as_secs_f64(),
-        "in_use": place.is_in_use,
+        "name": entry.name,
+        "next": entry.place.map(|place| place.next_sequence.0),
+        "behind": entry.place.map(|place| behind(&place, last)),
+        "saved": entry.place.map(|place| time_text(place.saved)),
+        "age_s": entry.place.map(|place| age(&place, now).as_secs_f64()),
+        "in_use": entry.is_in_use,
+        "state": state(entry.damage),
+        "problem": entry.damage.map(|what| what.to_string()),
     })
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{Exit, OutputError};
 use crate::output::{Bar, Table, put, say, thousands, time_text};
+use crate::session::seen_gone;
 
 /// Most findings, files and cursors that are printed; the rest is counted.
 const ROWS_MAX: usize = 20;
@@ -212,15 +213,17 @@ fn print_plan(plan: &RepairPlan) -> anyhow::Result<()> {
     }
     for cursor in plan.cursors_ahead.iter().take(ROWS_MAX) {
         let next = cursor.next_sequence;
-        let what = format!(
-            "{} waits for step {next}: it is ahead of the end then, and misses what takes the lost numbers",
-            cursor.name
-        );
+        let what =
+            format!("{} waits for step {next}: it is refused then, remove it and begin anew", cursor.name);
         table.row(["cursor".to_owned(), what]);
     }
     put!("\n{table}");
     more(plan.quarantined.len())?;
     more(plan.cursors_ahead.len())?;
+    let names: Vec<_> = plan.cursors_ahead.iter().map(|cursor| cursor.name.clone()).collect();
+    if let Some(told) = seen_gone(&names) {
+        say!(" {told}");
+    }
     if plan.is_recovery {
         say!(" `pawl run` recovers this by itself: no step that was on disk for certain is lost");
     }

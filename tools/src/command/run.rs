@@ -178,21 +178,6 @@ fn locate(loaded: &Loaded, error: anyhow::Error) -> anyhow::Error {
 pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> anyhow::Result<Exit> {
     let summary = sum_up(journal, outcome.first, outcome.last)?;
     let bytes = directory_bytes(journal);
-    let recovered = &outcome.recovered;
-    if recovered.quarantined_bytes > 0 {
-        let last = recovered.last_sequence;
-        eprintln!(
-            "pawl: the writer before died: {} bytes behind step {last} were not whole or not in order, and are kept in {}/quarantine",
-            recovered.quarantined_bytes,
-            journal.display()
-        );
-        if recovered.lost_until > last {
-            eprintln!(
-                "pawl: among them are whole steps up to {}; the run went on behind step {last}, and a reader that was further has seen steps that are no more",
-                recovered.lost_until
-            );
-        }
-    }
     if json {
         say!(
             "{}",

@@ -141,7 +141,8 @@ fn open(directory: &Path, threading: Threading, durability: &str, disk: &Disk, v
         stop: Arc::default(),
     };
     let health = |_| -> Box<dyn Health> { Box::new(disk.clone()) };
-    Run::open_with(directory, &settings, pipeline, &texts, options, sources, &Arc::default(), health).unwrap()
+    let prepared = Run::prepare(directory, &settings, pipeline, &texts, options, sources, &Arc::default());
+    prepared.unwrap().begin_with(health).unwrap()
 }
 
 fn output_hash(directory: &Path) -> OutputHash {
@@ -266,7 +267,8 @@ fn a_journal_that_takes_no_more_steps_says_why_and_is_sealed() {
     let step = last_step(scratch.path());
     let ended = *step.view().get::<RunEnded>().expect("it says why");
     assert_eq!((step.sequence(), ended.reason), (last, EndReason::ENVIRONMENT_FAILED));
-    let next = Appender::create_or_open(scratch.path(), &JournalOptions::default()).unwrap();
+    let next =
+        pawl_journal::log::Appender::create_or_open(scratch.path(), &JournalOptions::default()).unwrap();
     assert!(next.recovered().was_clean, "it was sealed");
 }
 

@@ -178,12 +178,7 @@ impl History {
             let before = self.random.below(if call == Call::Create { 4 } else { 12 });
             self.storage.machine().failing = Some((call, before));
         }
-        let Some(mut appender) = self.open()? else {
-            if self.storage.machine().has_dropped {
-                self.die(Death::Machine);
-            }
-            return Ok(());
-        };
+        let Some(mut appender) = self.open()? else { return Ok(()) };
         self.watch()?;
         let count = self.random.below(self.plan.work) + 1;
         for _ in 0..count {
@@ -382,8 +377,7 @@ impl History {
                 }
             }
         }
-        let has_dropped = self.storage.machine().has_dropped;
-        if kind <= 1 && !has_dropped {
+        if kind <= 1 {
             self.poll()?;
             drop(appender);
             self.storage.machine().account.settle();
@@ -391,7 +385,7 @@ impl History {
         }
         // It dies: at the end of the turn, or somewhere in it.
         self.watches.clear();
-        match self.candidate.take().filter(|_| kind == 3 && !has_dropped) {
+        match self.candidate.take().filter(|_| kind == 3) {
             Some(image) => self.storage = Simulated::new(image.machine),
             None => {
                 let death = self.random.pick(&[Death::Process, Death::Machine, Death::Machine]);

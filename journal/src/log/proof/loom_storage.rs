@@ -356,6 +356,10 @@ impl Storage for Loom {
         Ok(())
     }
 
+    fn rewrite(&self, _name: &str, _from: usize, _to: usize) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     fn sync_names(&self) -> Result<(), JournalError> {
         Ok(())
     }

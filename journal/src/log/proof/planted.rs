@@ -54,5 +54,6 @@ found! {
     a_commit_word_before_its_payload_is_found: CommitFirst in SHORT;
     an_append_into_a_crashed_segment_is_found: AppendedIntoCrashed in LONG;
     a_recovery_that_syncs_nothing_is_found: RecoveryNotSynced in LONG;
+    a_recovery_that_believes_the_memory_is_found: RecoveryNotRewritten in FAILING;
     a_skipped_quarantine_is_found: QuarantineSkipped in LONG;
 }

@@ -11,6 +11,7 @@ use crate::log::error::JournalError;
 use crate::log::header::HEADER_BYTES;
 use crate::log::index::put_index;
 use crate::log::pruned::{MARKER, Marker};
+use crate::log::run_start::{self, Kept};
 use crate::log::segment::Segment;
 use crate::log::storage::{Region as _, Storage, WritableRegion as _};
 use crate::record::Time;
@@ -90,6 +91,10 @@ impl MarkerMend {
                 removed_segments: index - 1,
                 removed_steps: first_sequence - 1,
                 removed_bytes: 0,
+                run_started: match run_start::kept(directory, journal_id)? {
+                    Kept::Whole(step) => step.sequence().0,
+                    Kept::Missing | Kept::Unusable(_) => 0,
+                },
             };
             storage.put(MARKER, beside::text_of(&marker).as_bytes())?;
         }

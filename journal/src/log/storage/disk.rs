@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, fstatfs};
@@ -21,6 +22,9 @@ use crate::log::region::{Bytes, WritableBytes};
 pub struct Disk {
     dir: PathBuf,
 }
+
+/// Bytes that are rewritten at once.
+const REWRITE_BYTES: usize = 1 << 20;
 
 /// File systems on which a shared mapping is coherent, `fallocate` is honest and `rename` is atomic. overlayfs
 /// hands all three to the file system of its upper layer, and the kernel demands of that one what network file
@@ -215,6 +219,23 @@ impl Storage for Disk {
         fs::remove_file(&path).map_err(|error| JournalError::io("write", &path, error))
     }
 
+    /// Reads the bytes and writes them back: all of them, for a file system may keep in mind which blocks of a page
+    /// were written.
+    fn rewrite(&self, name: &str, from: usize, to: usize) -> Result<(), JournalError> {
+        let path = self.path(name);
+        let failed = |error| JournalError::io("write to", &path, error);
+        let file = File::options().read(true).write(true).open(&path).map_err(failed)?;
+        let to = to.min(file.metadata().map_err(failed)?.len() as usize);
+        let mut bytes = vec![0; REWRITE_BYTES.min(to.saturating_sub(from))];
+        for at in (from..to).step_by(REWRITE_BYTES) {
+            let bytes = &mut bytes[..REWRITE_BYTES.min(to - at)];
+            file.read_exact_at(bytes, at as u64)
+                .and_then(|()| file.write_all_at(bytes, at as u64))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
     fn sync_names(&self) -> Result<(), JournalError> {
         let quarantine = self.path("quarantine");
         if quarantine.is_dir() {
@@ -250,6 +271,19 @@ fn sync_directory(path: &Path) -> Result<(), JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rewriting_changes_no_byte_and_reaches_no_further_than_the_file() {
+        let home = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..(REWRITE_BYTES * 5 / 2) as u32).map(|at| (at % 251) as u8).collect();
+        fs::write(home.path().join("file"), &bytes).unwrap();
+        let disk = Disk::new(home.path());
+        for (from, to) in [(0, usize::MAX), (REWRITE_BYTES - 1, REWRITE_BYTES + 1), (5, 5), (9, 3)] {
+            disk.rewrite("file", from, to).unwrap();
+            assert!(fs::read(home.path().join("file")).unwrap() == bytes, "{from}..{to}");
+        }
+        assert!(disk.rewrite("nothing", 0, 1).is_err());
+    }
 
     #[test]
     fn a_full_disk_is_an_error_before_it_is_a_fault() {

@@ -1,9 +1,11 @@
 //! The writer's lock: an advisory lock on the file `LOCK`, held as long as its `File` is open.
 //!
-//! Invariants: it dies with its process, however that one dies; a probe never keeps it.
+//! Invariants: it dies with its process, however that one dies; a probe never keeps it; whoever has it has it of the
+//! file that has the name.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -24,18 +26,20 @@ impl WriterLock {
     /// Takes the lock, or says that another writer has it.
     pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
         let path = dir.join("LOCK");
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|error| JournalError::io("create", &path, error))?;
+        let failed = |error| JournalError::io("lock", &path, error);
         for _ in 0..TRIES {
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|error| JournalError::io("create", &path, error))?;
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) if has_name(&file, &path).map_err(failed)? => return Ok(Self { _file: file }),
+                Ok(()) => {}
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-                Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path, error)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
         Err(JournalError::Locked { dir: dir.to_path_buf() })
@@ -47,5 +51,15 @@ impl WriterLock {
             Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
+    }
+}
+
+/// Whether a file is the one that has the name: a writer that began nothing takes its lock's file away again.
+pub(in crate::log) fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -90,9 +90,6 @@ pub(in crate::log) struct Machine {
     /// The call to fail, and how many of its kind go well before.
     pub(in crate::log) failing: Option<(Call, usize)>,
     pub(in crate::log) is_locked: bool,
-    /// Whether memory shows what the disk does not have and never will. A process that dies leaves it so, and nothing
-    /// that the next one can ask tells it: only the death of the machine shows what is there.
-    pub(in crate::log) has_dropped: bool,
     pub(in crate::log) random: Random,
     calls: u64,
     files: BTreeMap<u64, File>,
@@ -113,7 +110,6 @@ impl Machine {
             images: Vec::new(),
             failing: None,
             is_locked: false,
-            has_dropped: false,
             random,
             calls: 0,
             files: BTreeMap::new(),
@@ -162,7 +158,6 @@ impl Machine {
 
     /// Takes an image.
     pub(in crate::log) fn take_image(&mut self, death: Death) {
-        let death = if self.has_dropped { Death::Machine } else { death };
         let machine = self.die(death);
         let image = Image { machine, death, call: self.calls };
         self.images.push(image);
@@ -268,13 +263,19 @@ impl Machine {
         file.durable_len = file.len;
     }
 
-    /// A sync that failed: the kernel may take pages for clean that it could not write.
+    /// Stores a range of bytes over themselves.
+    pub(in crate::log) fn rewrite(&mut self, file: u64, from: usize, to: usize) {
+        self.files.get_mut(&file).expect("a file").rewrite(from, to);
+    }
+
+    /// A sync that failed: the kernel may take pages for clean that it could not write. Memory shows them as they were
+    /// to be, to the next process too, and nothing that it can ask tells it: only the death of the machine shows what
+    /// is on disk.
     pub(in crate::log) fn drop_dirty(&mut self, file: u64, offset: usize, len: usize) {
         let file = self.files.get_mut(&file).expect("a file");
         for page in file.dirty_in(offset, len) {
             if self.random.chance(500) {
-                file.dirty.remove(&page);
-                self.has_dropped = true;
+                file.drop_page(page);
             }
         }
     }

@@ -28,6 +28,7 @@ mod pages;
 pub(super) mod simulated;
 
 pub use disk::{Disk, file_system_of};
+pub(super) use lock::has_name;
 
 /// The files of one journal. Names are relative to its directory and may name one folder: `quarantine/NAME`.
 pub trait Storage: Clone + fmt::Debug + Send + Sync + 'static {
@@ -70,6 +71,10 @@ pub trait Storage: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Deletes a file.
     fn remove(&self, name: &str) -> Result<(), JournalError>;
+
+    /// Makes the next sync write these bytes of a file, as far as it has them, whatever the system believes to be on
+    /// disk already. Changes none of them. (A page that could not be written counts as written from then on.)
+    fn rewrite(&self, name: &str, from: usize, to: usize) -> Result<(), JournalError>;
 
     /// Makes all names durable.
     fn sync_names(&self) -> Result<(), JournalError>;

@@ -1,6 +1,6 @@
 //! A file of the simulated machine, by its pages: what of it is in memory and what is on disk.
 //!
-//! Invariants: a page that is not dirty is the same in both, unless a sync of it has failed; memory that nobody has any
+//! Invariants: a page that is neither dirty nor dropped is the same in both; memory that nobody has any
 //! more is used again, as zeros.
 
 use std::cell::RefCell;
@@ -25,8 +25,10 @@ pub(super) struct File {
     pub(super) durable_len: u64,
     /// Pages on disk; zeros where there is none.
     pub(super) durable: BTreeMap<usize, Page>,
-    /// Pages that differ in memory.
+    /// Pages that differ in memory, and that a sync writes.
     pub(super) dirty: BTreeSet<usize>,
+    /// Pages that differ in memory, and that no sync writes: an earlier one could not.
+    dropped: BTreeSet<usize>,
     /// Pages that were ever written.
     pub(super) touched: BTreeSet<usize>,
 }
@@ -42,6 +44,7 @@ impl File {
             durable_len: 0,
             durable: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             touched: BTreeSet::new(),
         }
     }
@@ -87,6 +90,7 @@ impl File {
         copy.durable_len = self.durable_len;
         copy.durable.clone_from(&self.durable);
         copy.dirty.clone_from(&self.dirty);
+        copy.dropped.clone_from(&self.dropped);
         copy.touched.clone_from(&self.touched);
         copy
     }
@@ -102,9 +106,12 @@ impl File {
         self.touched.clone_from(&longer.touched);
     }
 
-    /// The file when all of it reached the disk.
+    /// The file when all of it reached the disk that was still to be written.
     pub(super) fn all_on_disk(&self, len: u64) -> Self {
         let mut new = self.copy();
+        for page in std::mem::take(&mut new.dropped) {
+            new.fill(page, &self.durable_page(page));
+        }
         for page in std::mem::take(&mut new.dirty) {
             new.durable.insert(page, new.page(page));
         }
@@ -126,8 +133,26 @@ impl File {
 
     fn soil(&mut self, offset: usize, len: usize) {
         for page in offset / PAGE_BYTES..(offset + len).div_ceil(PAGE_BYTES) {
+            self.dropped.remove(&page);
             self.dirty.insert(page);
             self.touched.insert(page);
+        }
+    }
+
+    /// Stores a range of bytes over themselves. (Pages that were never written are zeros, on disk too.)
+    pub(super) fn rewrite(&mut self, from: usize, to: usize) {
+        let pages = from / PAGE_BYTES..to.min(self.len as usize).div_ceil(PAGE_BYTES);
+        if pages.start < pages.end {
+            let touched: Vec<_> = self.touched.range(pages).copied().collect();
+            self.dropped.retain(|page| !touched.contains(page));
+            self.dirty.extend(touched);
+        }
+    }
+
+    /// Takes a page for written that is not.
+    pub(super) fn drop_page(&mut self, page: usize) {
+        if self.dirty.remove(&page) {
+            self.dropped.insert(page);
         }
     }
 

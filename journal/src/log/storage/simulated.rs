@@ -164,6 +164,14 @@ impl Storage for Simulated {
         if machine.remove(name) { Ok(()) } else { Err(self.not_found("write", name)) }
     }
 
+    fn rewrite(&self, name: &str, from: usize, to: usize) -> Result<(), JournalError> {
+        let mut machine = self.machine();
+        let _ = machine.call(Call::Other);
+        let file = machine.find(name).ok_or_else(|| self.not_found("write to", name))?;
+        machine.rewrite(file, from, to);
+        Ok(())
+    }
+
     fn sync_names(&self) -> Result<(), JournalError> {
         let mut machine = self.machine();
         machine.call(Call::SyncNames).map_err(self.failed("sync", ""))?;
