@@ -29,6 +29,7 @@ mod header;
 mod index;
 mod layout;
 mod options;
+mod pace;
 mod planted;
 #[cfg(test)]
 mod proof;
