@@ -23,6 +23,7 @@ use crate::record::{Sequence, Time};
 use super::beside;
 use super::directory::Directory;
 use super::error::{CursorDamage, JournalError};
+use super::plain;
 use super::pruned;
 use super::reader::Reader;
 use super::storage::{Disk, Storage as _};
@@ -218,10 +219,10 @@ pub(super) fn places(
 ) -> Result<Vec<CursorPlace>, JournalError> {
     let folder = folder(directory);
     let failed = |error| JournalError::io("list", folder.storage.dir(), error);
-    let entries = match fs::read_dir(folder.storage.dir()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(failed)?,
-    };
+    if plain::open_folder_if_there(folder.storage.dir())?.is_none() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(folder.storage.dir()).map_err(failed)?;
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
@@ -259,7 +260,7 @@ pub(super) fn create_folder(directory: &Directory<Disk>) -> Result<(), JournalEr
 pub(super) fn lock_folder(directory: &Directory<Disk>) -> Result<File, JournalError> {
     let folder = folder(directory);
     let gone = || JournalError::io("lock", folder.storage.dir(), io::ErrorKind::NotFound.into());
-    beside::claim(folder.storage.dir())?.ok_or_else(gone)
+    beside::claim_folder(folder.storage.dir())?.ok_or_else(gone)
 }
 
 fn folder(directory: &Directory<Disk>) -> Directory<Disk> {

@@ -30,6 +30,7 @@ mod index;
 mod layout;
 mod options;
 mod pace;
+mod plain;
 mod planted;
 #[cfg(test)]
 mod proof;
@@ -60,5 +61,5 @@ pub use reader::Reader;
 pub use retention::{GoingSegment, HeldBack, Hold, PrunePlan, Retention};
 pub use storage::file_system_of;
 pub use tailer::{From, Tailer};
-pub use verify::{Finding, Verified, verify};
+pub use verify::{DurableSource, Finding, Verified, verify};
 pub use watermark::{JournalStatistics, Supply, Watermarks};
