@@ -3,7 +3,8 @@
 //! A duration is a text with a unit (`"250ms"`, `"5s"`, `"1m"`, `"24h"`), a fraction is a percentage (`"1.5%"`),
 //! money and volume are decimal numbers. All are held as integers: what a stage compares is exact.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A length of time in nanoseconds, written as a number with a unit: `ns`, `us`, `ms`, `s`, `m`, `h` or `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -47,14 +48,18 @@ impl std::str::FromStr for Span {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a duration: write a number and a unit, such as \"250ms\", \"5s\", \"1m\" or \"24h\""
+                "`{text}` is not a duration: write a whole number and a unit (ns, us, ms, s, m, h or d), such as \
+                 \"250ms\", \"5s\", \"24h\" or \"30d\""
             )
         };
         let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, unit) = text.split_at(digits);
-        let number: i64 = number.parse().map_err(|_| wrong())?;
         let (_, scale) = SPAN_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?;
-        number.checked_mul(*scale).map(Self).ok_or_else(|| format!("`{text}` is longer than 292 years"))
+        if number.is_empty() {
+            return Err(wrong());
+        }
+        let length = number.parse().ok().and_then(|number: i64| number.checked_mul(*scale));
+        length.map(Self).ok_or_else(|| format!("`{text}` is too long: a duration has at most 292 years"))
     }
 }
 
@@ -98,9 +103,12 @@ impl Decimal {
     /// # Errors
     /// If it is not finite, too large, or needs more than eight decimals.
     pub fn from_f64(value: f64) -> Result<Self, String> {
+        if value.is_nan() {
+            return Err("NaN is not a decimal number: write one such as 0.5".to_owned());
+        }
         let scaled = (value * Self::ONE as f64).round();
-        if !scaled.is_finite() || scaled.abs() > 9.0e18 {
-            return Err(format!("{value} is too large a number"));
+        if scaled.abs() > 9.0e18 {
+            return Err(format!("{value:e} is too large: write a number up to 90000000000"));
         }
         if (scaled / Self::ONE as f64 - value).abs() > value.abs() * 1e-12 {
             return Err(format!("{value} has more than eight decimals"));
@@ -147,7 +155,7 @@ impl std::fmt::Display for Decimal {
 }
 
 macro_rules! serde_as_text {
-    ($($name:ident),*) => {$(
+    ($($name:ident: $expected:literal),*) => {$(
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -156,14 +164,28 @@ macro_rules! serde_as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
             }
         }
     )*};
 }
 
-serde_as_text!(Span, Ppm);
+serde_as_text!(
+    Span: "a duration in quotes, with its unit, such as \"250ms\", \"5s\" or \"30d\"",
+    Ppm: "a percentage in quotes, such as \"1.5%\""
+);
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -173,7 +195,35 @@ impl Serialize for Decimal {
 
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Decimal;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a decimal number without quotes, such as 0.5")
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Decimal, E> {
+                Decimal::from_f64(number).map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Decimal, E> {
+                match text.parse() {
+                    // More than any number that a file can hold: TOML has no such one and leaves the text.
+                    Ok(number @ (f64::INFINITY | f64::NEG_INFINITY)) => self.visit_f64(number),
+                    _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Decimal, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Decimal, E> {
+                self.visit_f64(number as f64)
+            }
+        }
+        deserializer.deserialize_f64(Number)
     }
 }
 
@@ -205,6 +255,24 @@ mod tests {
         for text in ["1e5", "1.123456789", ".5", "1,5", ""] {
             assert!(text.parse::<Decimal>().is_err(), "{text}");
         }
-        assert!(Decimal::from_f64(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_and_what_is_too_much_of_one_are_told_apart() {
+        let said = |value| Decimal::from_f64(value).unwrap_err();
+        assert!(said(f64::NAN).contains("not a decimal number"), "{}", said(f64::NAN));
+        for value in [f64::INFINITY, f64::NEG_INFINITY, 1e30] {
+            assert!(said(value).contains("too large"), "{}", said(value));
+        }
+        for text in ["99999999999d", "99999999999999999999s"] {
+            let said = text.parse::<Span>().unwrap_err();
+            assert!(said.contains(text) && said.contains("too long"), "{said}");
+        }
+        let said = "5 moons".parse::<Span>().unwrap_err();
+        assert!(said.contains("h or d"), "{said}");
+        let read = |json: &str| serde_json::from_str::<Decimal>(json).map_err(|error| error.to_string());
+        assert_eq!(read("2"), Ok(Decimal(2 * Decimal::ONE)));
+        assert_eq!(read("-2.5"), Ok(Decimal(-250_000_000)));
+        assert!(read("\"2\"").unwrap_err().contains("without quotes"));
     }
 }

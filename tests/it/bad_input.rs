@@ -127,6 +127,22 @@ fn a_configuration_that_contradicts_itself_names_the_key_and_the_line() {
     with("[risk]\nmax_drawdwn = \"5%\"\n").expect(2).says(&["pawl.toml", "line 2", "max_drawdwn"]);
     with("[risk]\nmax_quote_age = \"5 moons\"\n").expect(2).says(&["pawl.toml", "line 2"]);
     with("\n[risk]\nmax_order = -1\n").expect(2).says(&["risk.max_order", "pawl.toml:3"]);
+    with("[risk]\nmax_position = nan\n").expect(2).says(&["line 2", "not a decimal number"]);
+    with("[risk]\nmax_position = \"2\"\n").expect(2).says(&["line 2", "without quotes"]);
+    with("[risk]\nmax_position = 1e30\n").expect(2).says(&["line 2", "too large"]);
+    with("[risk]\nmax_quote_age = \"300000000000000d\"\n").expect(2).says(&["line 2", "292 years"]);
+    with("[journal]\nsegment_bytes = 5\n").expect(2).says(&["journal.segment_bytes = 5", "pawl.toml:2"]);
+    with("[journal]\nsegment_bytes = \"64MiB\"\n").expect(2).says(&["line 2", "a whole number"]);
+    with("[runtime]\ncores = \"all\"\n").expect(2).says(&["line 2", "\"none\""]);
+    with("journal = 5\n").expect(2).says(&["line 1", "a section"]);
+    for (set, said) in [("1e400", "too large"), ("nan", "not a decimal number"), ("two", "without quotes")] {
+        let set = format!("risk.max_position={set}");
+        run(&journal, &["--set", &set, "--feed", text(&file), "--symbol", "EURUSD"]).expect(2).says(&[
+            "--set",
+            "`risk.max_position`",
+            said,
+        ]);
+    }
     with("[features]\ncolumns = [\"sma_10\", \"sma_ten\"]\n").expect(2).says(&["sma_ten"]);
     with("[[agent]]\nname = \"x\"\nrule = { fast = \"sma_10\", slow = \"sma_31\" }\n")
         .expect(2)
@@ -165,6 +181,62 @@ fn live_trading_needs_two_switches_and_a_live_venue() {
     with("paper", Some("true")).expect(2).says(&["ENABLE_LIVE_TRADING"]);
     assert!(!journal.exists(), "a refused run leaves no journal");
     with("paper", None).expect(0);
+}
+
+#[test]
+fn what_is_no_file_under_a_name_of_the_journal_is_named_and_not_waited_for() {
+    let scratch = scratch();
+    let file = ticks(scratch.path(), "ticks.csv", &GOOD);
+    let journal = scratch.path().join("journal");
+    run_file(&journal, &file).expect(0);
+    let path = text(&journal);
+    let (segment, index) = (journal.join("00000000000000000001.pawl"), "00000000000000000001.idx");
+    let kept = scratch.path().join("kept");
+    std::fs::rename(&segment, &kept).expect("moved");
+    let make = |kind: &str, path: &Path| {
+        let made = if kind == "fifo" { "mkfifo" } else { "mkdir" };
+        assert!(std::process::Command::new(made).arg(path).status().expect("it runs").success());
+    };
+    let unmake = |kind: &str, path: &Path| {
+        if kind == "fifo" { std::fs::remove_file(path) } else { std::fs::remove_dir(path) }.expect("removed");
+    };
+    for kind in ["fifo", "directory"] {
+        make(kind, &segment);
+        for command in ["verify", "tail", "repair", "replay", "state"] {
+            let said = ["00000000000000000001.pawl is not a regular file", kind, "move it away"];
+            pawl(&[command, path]).expect(2).says(&said);
+        }
+        run_file(&journal, &file).expect(2).says(&["is not a regular file", kind]);
+        unmake(kind, &segment);
+    }
+    std::fs::rename(&kept, &segment).expect("moved");
+    for kind in ["fifo", "directory"] {
+        let index = journal.join(index);
+        std::fs::remove_file(&index).expect("there is an index");
+        make(kind, &index);
+        let verified = pawl(&["verify", path]).expect(1);
+        assert!(verified.stdout.contains("not a regular file"), "{verified:?}");
+        pawl(&["tail", path, "--from", "2"]).expect(0);
+        if kind == "fifo" {
+            pawl(&["repair", path]).expect(0);
+        } else {
+            pawl(&["repair", path]).expect(2).says(&[".idx is not a regular file", kind]);
+            unmake(kind, &index);
+        }
+    }
+    for name in ["LOCK", "spare-00000000000000000002.pawl"] {
+        let name = journal.join(name);
+        let _ = std::fs::remove_file(&name);
+        make("fifo", &name);
+        run_file(&journal, &file).expect(2).says(&["is not a regular file", "fifo"]);
+        unmake("fifo", &name);
+    }
+    let fifo = scratch.path().join("fifo");
+    make("fifo", &fifo);
+    for arguments in [vec!["verify", text(&fifo)], vec!["ctl", text(&fifo), "status"]] {
+        pawl(&arguments).expect(2).says(&["fifo"]);
+    }
+    assert_eq!(verified(&journal)["sealed"], true);
 }
 
 #[test]

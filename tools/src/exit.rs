@@ -65,10 +65,6 @@ impl Exit {
 
     fn of_journal(error: &JournalError) -> Self {
         match error {
-            // Permission is for the user to give, not for the environment to recover.
-            JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                Self::Unusable
-            }
             JournalError::DiskFull { .. } | JournalError::Io { .. } | JournalError::SyncFailed { .. } => {
                 Self::Stopped
             }

@@ -41,12 +41,14 @@ pub enum ControlError {
 /// [`ControlError`] when there is no engine, or it does not answer.
 pub fn ask(directory: &Path, request: &Request) -> Result<Reply, ControlError> {
     let broken = |source| ControlError::Broken { directory: directory.to_owned(), source };
-    let (_opened, path) =
-        socket_path(directory).map_err(|_| ControlError::NotRunning { directory: directory.to_owned() })?;
+    let not_running = || ControlError::NotRunning { directory: directory.to_owned() };
+    // Looked at before it is opened: the opening of a fifo waits for its other end.
+    if !directory.is_dir() {
+        return Err(not_running());
+    }
+    let (_opened, path) = socket_path(directory).map_err(|_| not_running())?;
     let stream = UnixStream::connect(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
-            ControlError::NotRunning { directory: directory.to_owned() }
-        }
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => not_running(),
         std::io::ErrorKind::PermissionDenied => ControlError::NotAllowed { directory: directory.to_owned() },
         _ => broken(source),
     })?;

@@ -127,7 +127,14 @@ impl<S: Storage> Appender<S> {
         );
         let recovered = turn.recovered();
         let open = (writer.fields, region);
-        let flusher = Flusher::new(directory.clone(), watermarks.clone(), receiver, open, turn.predecessor);
+        let flusher = Flusher::new(
+            directory.clone(),
+            watermarks.clone(),
+            receiver,
+            open,
+            turn.predecessor,
+            options.durability,
+        );
         let background = start(supplier, flusher, options.durability, &watermarks)
             .map_err(|error| JournalError::io("start a thread for", directory.storage.dir(), error))?;
         Ok(Self {

@@ -15,20 +15,10 @@ use std::time::{Duration, Instant};
 
 use super::flusher::Flusher;
 use super::options::Durability;
+use super::pace::{NAP, SLEEP};
 use super::storage::Storage;
 use super::supplier::Supplier;
 use super::watermark::{ASKED_PAD, Watermarks};
-
-/// Sleeps of the supplier: while the writer is at work, and while it is not.
-const NAP: Duration = Duration::from_micros(500);
-const SLEEP: Duration = Duration::from_millis(10);
-
-/// A gated journal is synced at least this often, wanted or not.
-const GATED_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How long a flush waits for the writer's pad: somebody waits for it, or nobody does.
-const PATIENCE_WANTED: Duration = Duration::from_micros(200);
-const PATIENCE: Duration = Duration::from_millis(2);
 
 const RUN: u8 = 0;
 const DRAIN: u8 = 1;
@@ -163,34 +153,23 @@ impl<S: Storage> Tending<S> {
             if self.flusher.finish() || self.flush_if_due() || self.flusher.digest() {
                 continue;
             }
-            thread::park_timeout(self.pause());
+            thread::park_timeout(self.flusher.pace().pause());
         }
-    }
-
-    /// The longest time that a step may be committed without a sync beginning.
-    fn interval(&self) -> Option<Duration> {
-        match self.durability {
-            Durability::PageCache => None,
-            Durability::Async(interval) => Some(interval),
-            Durability::Gated => Some(GATED_INTERVAL),
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        self.interval().map_or(SLEEP, |interval| (interval / 8).clamp(NAP, SLEEP))
     }
 
     fn flush_if_due(&mut self) -> bool {
-        let Some(interval) = self.interval() else { return false };
-        let is_wanted = self.durability == Durability::Gated && self.watermarks.is_wanted();
-        let Some(since) = self.flusher.behind_since() else { return false };
-        // The next look is a pause away.
-        if self.watermarks.failure().is_some() || !is_wanted && since.elapsed() + self.pause() < interval {
+        if self.durability == Durability::PageCache {
             return false;
         }
+        let is_wanted = self.durability == Durability::Gated && self.watermarks.is_wanted();
+        let pace = self.flusher.look();
+        let is_due = is_wanted && pace.is_behind() || pace.is_due(Instant::now());
+        if !is_due || self.watermarks.failure().is_some() {
+            return false;
+        }
+        let patience = pace.patience(is_wanted);
         self.flusher.ask_for_pad();
         let asked = Instant::now();
-        let patience = if is_wanted { PATIENCE_WANTED } else { PATIENCE.min(interval / 2) };
         while self.watermarks.asked() & ASKED_PAD != 0
             && asked.elapsed() < patience
             && self.order.load(Ordering::Relaxed) == RUN

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::JournalError;
+use super::plain;
 use super::storage::{Disk, Storage as _, has_name};
 
 /// Most bytes such a file has.
@@ -34,13 +35,9 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<File, Jour
     name.push(".unfinished");
     let unfinished = path.with_file_name(name);
     let failed = |error| JournalError::io("write", &unfinished, error);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&unfinished)
-        .map_err(|error| JournalError::io("create", &unfinished, error))?;
+    let options = &mut File::options();
+    let mut file =
+        plain::open(&unfinished, options.read(true).write(true).create(true).truncate(true), "create")?;
     if !lock_if_free(&file).map_err(failed)? {
         return Err(JournalError::InUse { path: path.to_path_buf() });
     }
@@ -56,11 +53,7 @@ pub(super) fn read<T: DeserializeOwned>(
     path: &Path,
     damaged: impl FnOnce() -> JournalError,
 ) -> Result<Option<T>, JournalError> {
-    match File::open(path) {
-        Ok(file) => read_file(&file, path, damaged).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(JournalError::io("open", path, error)),
-    }
+    plain::open_if_there(path)?.map(|file| read_file(&file, path, damaged)).transpose()
 }
 
 /// The content of a file that is open at its start.
@@ -79,12 +72,21 @@ pub(super) fn read_file<T: DeserializeOwned>(
 /// Opens `path` and takes its lock; `None` if there is no such file. Whoever holds the lock of the file that has the
 /// name has the name: only he replaces or deletes the file.
 pub(super) fn claim(path: &Path) -> Result<Option<File>, JournalError> {
+    claim_with(path, plain::open_if_there)
+}
+
+/// As [`claim`], for a folder.
+pub(super) fn claim_folder(path: &Path) -> Result<Option<File>, JournalError> {
+    claim_with(path, plain::open_folder_if_there)
+}
+
+fn claim_with(
+    path: &Path,
+    open: impl Fn(&Path) -> Result<Option<File>, JournalError>,
+) -> Result<Option<File>, JournalError> {
     let failed = |error| JournalError::io("lock", path, error);
     for _ in 0..TRIES {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| JournalError::io("open", path, error))?,
-        };
+        let Some(file) = open(path)? else { return Ok(None) };
         // The holder may have put another file in this one's place, and so let go of this one.
         if lock_if_free(&file).map_err(failed)? && has_name(&file, path).map_err(failed)? {
             return Ok(Some(file));
@@ -96,7 +98,8 @@ pub(super) fn claim(path: &Path) -> Result<Option<File>, JournalError> {
 
 /// Whether somebody holds the lock of `path`.
 pub(super) fn is_claimed(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let opened = plain::open_if_there(path).ok().flatten();
+    opened.is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn lock_if_free(file: &File) -> io::Result<bool> {

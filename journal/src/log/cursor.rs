@@ -25,6 +25,7 @@ use super::beside;
 use super::directory::Directory;
 use super::error::{CursorDamage, Damage, JournalError};
 use super::lineage::{Cut, Origin};
+use super::plain;
 use super::pruned;
 use super::reader::Reader;
 use super::storage::{Disk, Storage as _};
@@ -272,10 +273,10 @@ struct Found {
 fn found(directory: &Directory<Disk>) -> Result<Vec<Found>, JournalError> {
     let folder = folder(directory);
     let failed = |error| JournalError::io("list", folder.storage.dir(), error);
-    let entries = match fs::read_dir(folder.storage.dir()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(failed)?,
-    };
+    if plain::open_folder_if_there(folder.storage.dir())?.is_none() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(folder.storage.dir()).map_err(failed)?;
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
@@ -346,7 +347,7 @@ pub(super) fn create_folder(directory: &Directory<Disk>) -> Result<(), JournalEr
 pub(super) fn lock_folder(directory: &Directory<Disk>) -> Result<File, JournalError> {
     let folder = folder(directory);
     let gone = || JournalError::io("lock", folder.storage.dir(), io::ErrorKind::NotFound.into());
-    beside::claim(folder.storage.dir())?.ok_or_else(gone)
+    beside::claim_folder(folder.storage.dir())?.ok_or_else(gone)
 }
 
 fn folder(directory: &Directory<Disk>) -> Directory<Disk> {

@@ -193,9 +193,14 @@ mod tests {
         ] {
             assert_eq!(name(ours), Name::Ours, "{ours}");
         }
-        for foreign in
-            ["1.pawl", "00000000000000000000.pawl", "99999999999999999999.pawl", "+0000000000000000001.pawl", "notes.txt", "lock"]
-        {
+        for foreign in [
+            "1.pawl",
+            "00000000000000000000.pawl",
+            "99999999999999999999.pawl",
+            "+0000000000000000001.pawl",
+            "notes.txt",
+            "lock",
+        ] {
             assert_eq!(name(foreign), Name::Foreign(foreign.to_owned()));
         }
     }

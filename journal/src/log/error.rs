@@ -22,6 +22,22 @@ pub enum JournalError {
         /// The first thing in it that is not ours.
         holds: String,
     },
+    /// What was named as a journal's directory is none.
+    #[error("{} is not a journal, it is no directory: give the directory that holds the journal's .pawl files", path.display())]
+    NotADirectory {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Something else than a file, or than a folder, has a name that only one of the journal's own may have.
+    #[error("{} is not {wanted} but {found}: move it away, and put the journal's own back if it had one", path.display())]
+    WrongKind {
+        /// The name.
+        path: PathBuf,
+        /// What must be there.
+        wanted: &'static str,
+        /// What is.
+        found: &'static str,
+    },
     /// Another writer has the journal.
     #[error("the journal {} is being written by another process: stop that one, or use another directory", dir.display())]
     Locked {
@@ -53,7 +69,7 @@ pub enum JournalError {
         feature: String,
     },
     /// Bytes of the journal are not what was written.
-    #[error("{} is damaged at offset {offset} (sequence {sequence}): {what}; `pawl verify` lists all damage, `pawl repair` says what can be kept", file.display())]
+    #[error("{} is damaged {}: {what}; `pawl verify` lists all damage, `pawl repair` says what can be kept", file.display(), place(*offset, *sequence))]
     Damaged {
         /// The segment.
         file: PathBuf,
@@ -96,7 +112,7 @@ pub enum JournalError {
         wanted_bytes: u64,
     },
     /// The options contradict the format.
-    #[error("segment_bytes = {segment_bytes} must be a multiple of 4096 from 1 MiB to 4 GiB")]
+    #[error("journal.segment_bytes = {segment_bytes} must be a multiple of 4096 from 1 MiB to 4 GiB")]
     SegmentBytes {
         /// The size asked for.
         segment_bytes: u64,
@@ -190,6 +206,16 @@ pub enum JournalError {
         /// The first step there is.
         first: Sequence,
     },
+    /// We may not read here.
+    #[error("could not {doing} {} ({source}): have its owner let you read it, or become a user who may", path.display())]
+    NotReadable {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system refused something else.
     #[error("could not {doing} {} ({source})", path.display())]
     Io {
@@ -216,8 +242,17 @@ impl JournalError {
             {
                 Self::NotWritable { path, source }
             }
+            io::ErrorKind::PermissionDenied => Self::NotReadable { doing, path, source },
             _ => Self::Io { doing, path, source },
         }
+    }
+}
+
+/// A place in a segment, for a message: its sequence is left out where it is not known.
+pub(super) fn place(offset: u64, sequence: Sequence) -> String {
+    match sequence {
+        Sequence(0) => format!("at offset {offset}"),
+        known => format!("at offset {offset} (sequence {known})"),
     }
 }
 

@@ -12,21 +12,23 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::control::Digest;
+use super::control::{Digest, KIND_SEAL};
 use super::directory::{Directory, segment_name, spare_name};
 use super::error::JournalError;
 use super::frame::{FrameHeader, KIND_STEP, span, split_word};
 use super::header::{Fields, HEADER_BYTES};
 use super::index::{Samples, put_index};
+use super::options::Durability;
+use super::pace::Pace;
 use super::planted::{Bug, planted};
 use super::storage::{Region as _, Storage};
 use super::walk::Walk;
 use super::watermark::{ASKED_PAD, DurablePlace, Watermarks};
 
 /// Bytes hashed between two looks at what else is to be done.
-const DIGEST_STEP_BYTES: usize = 1 << 20;
+const DIGEST_STEP_BYTES: usize = 256 << 10;
 
 /// A segment that the writer has sealed and left, and the one that it went on in.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ struct Open<S: Storage> {
     region: S::Region,
     walk: Walk,
     synced: usize,
+    /// Whether the writer has sealed it and gone on in another one.
+    is_left: bool,
 }
 
 /// A finished segment that is being hashed.
@@ -80,8 +84,7 @@ pub(super) struct Flusher<S: Storage> {
     rolled: Receiver<Rolled<S>>,
     open: Open<S>,
     finished: VecDeque<Finished<S>>,
-    /// Since when there are steps that are not durable.
-    since: Option<Instant>,
+    pace: Pace,
 }
 
 impl<S: Storage> Flusher<S> {
@@ -93,20 +96,25 @@ impl<S: Storage> Flusher<S> {
         rolled: Receiver<Rolled<S>>,
         open: (Fields, S::Region),
         before: Option<Finished<S>>,
+        durability: Durability,
     ) -> Self {
         let open = Open::new(open.0, open.1);
-        Self { directory, watermarks, rolled, open, finished: before.into_iter().collect(), since: None }
+        let (finished, pace) = (before.into_iter().collect(), Pace::new(durability, Instant::now()));
+        Self { directory, watermarks, rolled, open, finished, pace }
     }
 
-    /// Since when there are committed steps that are not durable; none if all are.
-    pub(super) fn behind_since(&mut self) -> Option<Instant> {
+    /// Looks at what is committed and not durable.
+    pub(super) fn look(&mut self) -> &Pace {
+        let now = Instant::now();
         self.open.catch_up();
-        if self.open.walk.next - 1 > self.watermarks.durable().0 {
-            self.since.get_or_insert_with(Instant::now);
-        } else {
-            self.since = None;
-        }
-        self.since
+        let is_behind = self.open.walk.next - 1 > self.watermarks.durable().0;
+        self.pace.look(now, is_behind, !self.open.is_left);
+        &self.pace
+    }
+
+    /// When a sync is due.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Asks the writer to begin a new page, so that the flush that follows does not touch the one being written.
@@ -120,6 +128,7 @@ impl<S: Storage> Flusher<S> {
             return;
         }
         let open = &mut self.open;
+        let walked = Instant::now();
         open.catch_up();
         let last = open.walk.next - 1;
         let lag_steps = last.saturating_sub(self.watermarks.durable().0);
@@ -132,8 +141,8 @@ impl<S: Storage> Flusher<S> {
         match synced {
             Ok(()) => {
                 open.synced = to;
-                let place = open.place();
-                self.told(last, place, began, lag_steps);
+                let (place, walked) = (open.place(), (!open.is_left).then_some(walked));
+                self.told(last, place, began, lag_steps, walked);
             }
             Err(_) if planted(Bug::RetriedSync) => {}
             Err(error) => self.watermarks.fail(&format!("sync: {error}")),
@@ -172,8 +181,8 @@ impl<S: Storage> Flusher<S> {
         let storage = &self.directory.storage;
         let name = segment_name(fields.first_sequence);
         let next_name = segment_name(next.first_sequence);
-        storage.rename(&spare_name(next.index), &next_name)?;
         let began = Instant::now();
+        storage.rename(&spare_name(next.index), &next_name)?;
         let from = self.open.synced;
         let failed = |name: &str| {
             let path = storage.path(name);
@@ -191,20 +200,28 @@ impl<S: Storage> Flusher<S> {
         let last = next.first_sequence - 1;
         let lag_steps = last - self.watermarks.durable().0.min(last);
         self.open = Open::new(next, next_region);
-        self.told(last, self.open.place(), began, lag_steps);
+        self.told(last, self.open.place(), began, lag_steps, None);
         // A pruning may have taken the segment already. An index that cannot be written is worth no stop.
         if self.directory.storage.head(&name, 0)?.is_some() {
             drop(put_index(&self.directory, &fields, &samples, used_bytes));
         }
+        self.watermarks.count_busy(ns(began.elapsed()));
         self.finished.push_back(Finished::new(fields, region, used_bytes));
         Ok(())
     }
 
-    fn told(&mut self, last: u64, place: DurablePlace, began: Instant, lag_steps: u64) {
+    /// Tells that a sync has succeeded, which took along every step committed before `walked`, or those of a segment.
+    fn told(
+        &mut self,
+        last: u64,
+        place: DurablePlace,
+        began: Instant,
+        lag_steps: u64,
+        walked: Option<Instant>,
+    ) {
         let now = Instant::now();
-        let since = self.since.take().unwrap_or(began);
-        let ns = |from: Instant| u64::try_from((now - from).as_nanos()).unwrap_or(u64::MAX);
-        self.watermarks.count_sync(ns(began), lag_steps, ns(since));
+        let lag = self.pace.synced(walked, now);
+        self.watermarks.count_sync(ns(now - began), lag_steps, ns(lag));
         self.watermarks.advance(last, place);
     }
 
@@ -246,7 +263,7 @@ impl<S: Storage> Flusher<S> {
 impl<S: Storage> Open<S> {
     fn new(fields: Fields, region: S::Region) -> Self {
         let walk = Walk::begin(&fields);
-        Self { fields, region, walk, synced: HEADER_BYTES }
+        Self { fields, region, walk, synced: HEADER_BYTES, is_left: false }
     }
 
     fn place(&self) -> DurablePlace {
@@ -262,7 +279,12 @@ impl<S: Storage> Open<S> {
             }
             let header = FrameHeader::get(self.region.committed(self.walk.offset, FrameHeader::BYTES));
             self.walk.next += u64::from(header.kind == KIND_STEP);
+            self.is_left |= header.kind == KIND_SEAL;
             self.walk.offset += span(len as usize);
         }
     }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -177,8 +177,11 @@ impl Index {
     ) -> Result<Option<Result<Self, &'static str>>, JournalError> {
         let most =
             IndexHeader::BYTES + (fields.segment_bytes as usize / INDEX_EVERY_BYTES + 1) * IndexEntry::BYTES;
-        let head = directory.storage.head(&index_name(fields.first_sequence), most)?;
-        Ok(head.map(|(file, len)| Self::of_file(&file, len, fields)))
+        match directory.storage.head(&index_name(fields.first_sequence), most) {
+            Ok(head) => Ok(head.map(|(file, len)| Self::of_file(&file, len, fields))),
+            Err(JournalError::WrongKind { .. }) => Ok(Some(Err("is not a regular file"))),
+            Err(error) => Err(error),
+        }
     }
 
     fn of_file(file: &[u8], len: u64, fields: &Fields) -> Result<Self, &'static str> {

@@ -31,6 +31,8 @@ mod index;
 mod layout;
 mod lineage;
 mod options;
+mod pace;
+mod plain;
 mod planted;
 #[cfg(test)]
 mod proof;
@@ -64,5 +66,5 @@ pub use retention::{GoingSegment, HeldBack, Hold, PrunePlan, Retention};
 pub use run_start::run_start;
 pub use storage::file_system_of;
 pub use tailer::{From, Tailer};
-pub use verify::{Finding, Verified, verify};
+pub use verify::{DurableSource, Finding, Verified, verify};
 pub use watermark::{JournalStatistics, Supply, Watermarks};

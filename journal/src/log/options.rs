@@ -15,7 +15,8 @@ pub enum Durability {
     #[default]
     PageCache,
     /// Steps are released when committed and synced at most this much later, in the background: what power loss
-    /// takes is at most this interval and one sync.
+    /// takes is at most this interval and one sync. Where a sync takes longer than the interval, a step that is
+    /// committed while one is under way waits for that one and the next.
     Async(Duration),
     /// Orders are released when they are durable, by group commit: power loss takes nothing that was released.
     Gated,

@@ -52,6 +52,14 @@ impl<S: Storage> Reader<S> {
         self.traversal.seek_time(time)
     }
 
+    /// Goes to the first step of the last turn of writing: of the writer that has the journal, or had it last.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn seek_turn(&mut self) -> Result<(), JournalError> {
+        self.traversal.seek_turn()
+    }
+
     /// The next step; `None` behind the last one that is committed now. Control frames are handled inside.
     ///
     /// # Errors
@@ -88,9 +96,22 @@ impl<S: Storage> Reader<S> {
     /// # Errors
     /// As [`Self::open`].
     pub fn last_sequence(&self) -> Result<Sequence, JournalError> {
+        Ok(Sequence(self.end()?.next_sequence() - 1))
+    }
+
+    /// Sequence of the last step that the journal says is on disk now; 0 if it says so of none. As much work as
+    /// [`Self::last_sequence`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn durable_sequence(&self) -> Result<Sequence, JournalError> {
+        Ok(Sequence(self.end()?.durable()))
+    }
+
+    fn end(&self) -> Result<Traversal<S>, JournalError> {
         let mut end = Traversal::open(self.traversal.directory())?;
         end.seek_end()?;
-        Ok(Sequence(end.next_sequence() - 1))
+        Ok(end)
     }
 
     /// The journal's directory.

@@ -28,6 +28,7 @@ use super::cursor;
 use super::directory::{Directory, segment_name};
 use super::error::{HeaderDamage, JournalError};
 use super::header::Fields;
+use super::plain;
 use super::pruned::{Marker, read_marker, steady};
 use super::reader::Reader;
 use super::recovery::follows;
@@ -264,7 +265,7 @@ fn find(directory: &Directory<Disk>) -> Result<Vec<Found>, JournalError> {
     for first_sequence in directory.segments()? {
         let path = directory.storage.path(&segment_name(first_sequence));
         let failed = |error| JournalError::io("open", &path, error);
-        let file = File::open(&path).map_err(failed)?;
+        let file = plain::open(&path, File::options().read(true), "open")?;
         let name = segment_name(first_sequence);
         let (fields, file_bytes) = match read_head(&directory.storage, &name, Some(first_sequence))? {
             Some(Head::Whole { fields, file_bytes }) => (fields, file_bytes),

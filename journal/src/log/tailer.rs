@@ -112,6 +112,13 @@ impl<S: Storage> Tailer<S> {
         Sequence(self.traversal.next_sequence() - u64::from(self.held.is_some()))
     }
 
+    /// Whether this tailer has come to the end of a journal that was closed: behind the seal of the last turn of
+    /// writing. A writer that is gone while this is false died.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.held.is_none() && self.traversal.is_closed()
+    }
+
     /// Whether a writer has the journal now. A follower that wants to end with the writer asks first and polls
     /// once more after a no.
     #[must_use]

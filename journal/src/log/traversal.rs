@@ -104,12 +104,39 @@ impl<S: Storage> Traversal<S> {
         Ok(())
     }
 
+    /// Goes to the start of the last turn of writing.
+    pub(super) fn seek_turn(&mut self) -> Result<(), JournalError> {
+        let directory = self.directory.clone();
+        *self = pruned::steady(&directory, || {
+            let segments = directory.segments()?;
+            // Without a whole header it can only be the last one, and a turn of its own.
+            let epoch = |first: &u64| Ok(self.fields_of(*first)?.map_or(u64::MAX, |fields| fields.epoch));
+            let (mut low, mut high) = (0, segments.len() - 1);
+            let last = epoch(&segments[high])?;
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if epoch(&segments[middle])? < last {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            Self::at_segment(directory.clone(), segments[low], |_| false)
+        })?;
+        Ok(())
+    }
+
     fn base_time(&self, first_sequence: u64) -> Result<i64, JournalError> {
-        let head = read_head(&self.directory.storage, &segment_name(first_sequence), Some(first_sequence))?;
         // Without a whole header nothing in it can be later than anything.
+        Ok(self.fields_of(first_sequence)?.map_or(i64::MAX, |fields| fields.base_time))
+    }
+
+    /// The header of the segment that begins with this sequence, if it is there and whole.
+    fn fields_of(&self, first_sequence: u64) -> Result<Option<Fields>, JournalError> {
+        let head = read_head(&self.directory.storage, &segment_name(first_sequence), Some(first_sequence))?;
         Ok(match head {
-            Some(Head::Whole { fields, .. }) => fields.base_time,
-            _ => i64::MAX,
+            Some(Head::Whole { fields, .. }) => Some(fields),
+            _ => None,
         })
     }
 
@@ -152,6 +179,11 @@ impl<S: Storage> Traversal<S> {
     #[inline]
     pub(super) fn frame(&self, found: Found) -> Frame<'_> {
         Frame::of_verified(self.segment.region.committed(found.offset, found.len), found.offset)
+    }
+
+    /// Whether this place is behind a seal that ended a writer's turn, and no other turn has begun.
+    pub(super) fn is_closed(&self) -> bool {
+        self.seal.is_some_and(|seal| seal.is_durable())
     }
 
     /// Whether a later segment begins behind a step that is not here: then this one lost its end.

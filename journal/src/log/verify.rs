@@ -17,7 +17,7 @@ use super::beside;
 use super::control::{Digest, SEAL_SPAN, SEALED_ROLLED, Seal};
 use super::cursor;
 use super::directory::{Directory, index_name, segment_name};
-use super::error::{Damage, JournalError};
+use super::error::{Damage, JournalError, place};
 use super::frame::{span, split_word};
 use super::header::{COMPATIBLE_REBUILT, Fields, HEADER_BYTES};
 use super::index::{Index, Samples};
@@ -53,8 +53,19 @@ impl std::fmt::Display for Finding {
         if let Damage::Cursor(_) = what {
             return write!(f, "{}: {what}", file.display());
         }
-        write!(f, "{} at offset {offset} (sequence {sequence}): {what}", file.display())
+        write!(f, "{} {}: {what}", file.display(), place(*offset, *sequence))
     }
+}
+
+/// What says of a step that it was on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurableSource {
+    /// The header of a later segment.
+    Header,
+    /// A sync frame behind it.
+    SyncFrame,
+    /// The seal that ended a turn of writing.
+    Seal,
 }
 
 /// What a journal holds, and what is wrong with it.
@@ -82,12 +93,16 @@ pub struct Verified {
     pub output_hash: OutputHash,
     /// The last step that the journal says was durable; 0 if it says so of none.
     pub durable_sequence: Sequence,
+    /// Where it says so; none if nowhere.
+    pub durable_by: Option<DurableSource>,
     /// Segments whose bytes have the hash that a later segment holds of them.
     pub hashed_segments: u64,
     /// Everything that is wrong, in the order of the files, then by hashes, then with cursors. Empty: the journal is what was written.
     pub findings: Vec<Finding>,
     /// Whether the last segment ends in a seal: no writer has it, and none died with it.
     pub sealed: bool,
+    /// Whether a writer had the journal when its end was read. If not, and it is not sealed, its writer died.
+    pub is_written: bool,
 }
 
 /// Checks the whole journal in `dir`. Calls `progress` with the bytes done and the bytes of all, now and then and at
@@ -187,9 +202,11 @@ impl<'a, S: Storage> Verifier<'a, S> {
             unknown_records: 0,
             output_hash: hasher.finish(),
             durable_sequence: Sequence(0),
+            durable_by: None,
             hashed_segments: 0,
             findings: Vec::new(),
             sealed: false,
+            is_written: false,
         };
         Self {
             directory,
@@ -214,8 +231,12 @@ impl<'a, S: Storage> Verifier<'a, S> {
         let known = |kind: &Kind| (*kind, self.counts[usize::from(kind.code())]);
         self.verified.record_counts = Kind::ALL.iter().map(known).filter(|(_, count)| *count > 0).collect();
         self.verified.output_hash = self.hasher.finish();
+        if self.before.is_none() {
+            self.verified.is_written = self.directory.storage.is_locked();
+        }
         if let Some(last) = self.before.take() {
             self.verified.sealed = last.seal.is_some();
+            self.verified.is_written &= !self.verified.sealed;
             let next = last.walk.next;
             let is_rolled = last.seal.as_ref().is_some_and(|seal| seal.reason == SEALED_ROLLED);
             // A machine that died may have left the spare that the writer went on in without its header.
@@ -232,6 +253,13 @@ impl<'a, S: Storage> Verifier<'a, S> {
         self.check_run_start()?;
         self.verified.durable_sequence = Sequence(self.durable);
         Ok(self.verified)
+    }
+
+    /// Notes that something says that the steps up to this one were on disk.
+    fn note_durable(&mut self, sequence: u64, by: DurableSource) {
+        if sequence > 0 && sequence >= self.durable {
+            (self.durable, self.verified.durable_by) = (sequence, Some(by));
+        }
     }
 
     /// Compares the hashes that digest frames hold with those of the segments.
@@ -325,7 +353,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
         if let Some(before) = self.before.take() {
             self.chain(&before, &segment);
         }
-        self.durable = self.durable.max(segment.fields.durable_sequence);
+        self.note_durable(segment.fields.durable_sequence, DurableSource::Header);
         let file_bytes = segment.file_bytes;
         self.before = self.frames(segment)?;
         self.done_bytes += file_bytes;
@@ -367,7 +395,9 @@ impl<'a, S: Storage> Verifier<'a, S> {
             match seen {
                 Ok(Some(Seen::Step { offset, len })) => self.step(&segment, offset, len),
                 Ok(Some(Seen::Control)) => {}
-                Ok(Some(Seen::Sync(sync))) => self.durable = self.durable.max(sync.durable_sequence),
+                Ok(Some(Seen::Sync(sync))) => {
+                    self.note_durable(sync.durable_sequence, DurableSource::SyncFrame);
+                }
                 Ok(Some(Seen::Digest(digest))) => {
                     self.digests.insert(digest.index, digest);
                 }
@@ -380,6 +410,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
                 }
                 Ok(None) => {
                     let is_quiet = !self.directory.storage.is_locked();
+                    self.verified.is_written = !is_quiet;
                     if is_quiet && segment.region.word(walk.offset) != 0 {
                         continue;
                     }
@@ -415,7 +446,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
         samples: &Samples,
     ) -> Result<(), JournalError> {
         if seal.is_durable() {
-            self.durable = self.durable.max(seal.last_sequence);
+            self.note_durable(seal.last_sequence, DurableSource::Seal);
         }
         hashing.update(segment, seal.used_bytes as usize, 1);
         let (fields, path) = (&segment.fields, segment.path.clone());

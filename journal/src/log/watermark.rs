@@ -85,13 +85,14 @@ pub enum Supply {
 pub struct JournalStatistics {
     /// Syncs of journal bytes.
     pub syncs: u64,
-    /// The longest of them, ns.
+    /// The longest of them, ns; of a roll with its renaming and its index.
     pub sync_ns_max: u64,
     /// All of them together, ns.
     pub sync_ns_total: u64,
     /// Most steps that were committed and not yet durable when a sync began.
     pub lag_steps_max: u64,
-    /// Longest time from seeing a step that is not durable to its being so, ns.
+    /// Longest time that a step was committed and not durable, ns. Measured from the last look that did not see it, so
+    /// it may be too long by a look, an eighth of the interval, but never too short.
     pub lag_ns_max: u64,
     /// Bytes of pad frames, written so that no sync touches the page being written.
     pub pad_bytes: u64,
@@ -206,6 +207,12 @@ impl Watermarks {
         synced.sync_ns_max = synced.sync_ns_max.max(sync_ns);
         synced.lag_steps_max = synced.lag_steps_max.max(lag_steps);
         synced.lag_ns_max = synced.lag_ns_max.max(lag_ns);
+    }
+
+    /// Counts the time of a sync with what came behind it, a roll's index, during which no other sync could begin.
+    pub(super) fn count_busy(&self, busy_ns: u64) {
+        let mut synced = lock(&self.0.synced);
+        synced.sync_ns_max = synced.sync_ns_max.max(busy_ns);
     }
 
     /// Counts the bytes of a pad.

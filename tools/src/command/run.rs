@@ -130,7 +130,10 @@ impl Run {
             bail!("runtime.ring_slots = {} must be a power of two between 2 and 1048576", runtime.ring_slots);
         }
         if !(runtime.speed.is_finite() && runtime.speed >= 0.0) {
-            bail!("runtime.speed = {} must be 0 (as fast as possible) or above", runtime.speed);
+            bail!(
+                "runtime.speed = {} must be a number: 0 (as fast as possible), 1 (real time) or any other above 0",
+                runtime.speed
+            );
         }
         if let CoreChoice::These(cores) = &runtime.cores {
             let available = available_cores();

@@ -4,7 +4,8 @@
 //!  step --Printer--> buffer --write, flush--> stdout --> the place that the cursor saves
 //! ```
 //!
-//! Invariants: a cursor's place is never ahead of what stdout has taken, however the command ends.
+//! Invariants: a cursor's place is never ahead of what stdout has taken, however the command ends; stdout has nothing
+//! but steps, everything about them goes to stderr.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use pawl_engine::settings::RecordedSettings;
-use pawl_journal::log::{Cursor, From, Reader, Tailer, pruned};
+use pawl_engine::settings::{RecordedEnvironment, RecordedSettings};
+use pawl_journal::log::{Cursor, Durability, From, Reader, Tailer, pruned};
 use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef, Time};
 
 use crate::exit::{Exit, OutputError};
@@ -43,12 +44,19 @@ const LOOK_STEPS: u32 = 64;
     pawl tail J --kind features --format csv > features.csv\n  \
     pawl tail J --from 2019-02-04T12:00:00Z --kind bar_closed\n  \
     pawl tail J --follow --durable --json --cursor database | load-into-database\n\n\
-    JSON is one object per step and line. CSV needs exactly one --kind. Where the settings of a journal are lost, a \
-    number is named after its own unit (bid_points, lots_steps). With --follow the command ends when the \
-    writer has sealed the journal or is gone.\n\n\
+    JSON is one object per step and line. CSV needs exactly one --kind; its first line names the columns, but not where \
+    a cursor goes on, so that the output can be appended to what is there (--header prints it all the same). Where \
+    the settings of a journal are lost, a number is named after its own unit (bid_points, lots_steps). With --follow \
+    the command ends with the writer: 0 if it closed the journal, 1 if it died.\n\n\
+    With --durable, stderr says at the end how far the journal is on disk. A run with journal.durability = page-cache \
+    says so only when a segment is full, and at its end; one with async:50ms or gated says it all the time.\n\n\
     A cursor remembers which steps stdout has taken, at most 100 ms late: after a crash these are printed again, and \
-    none is left out. Ctrl-C and SIGTERM save it too. While it is registered, `pawl prune` keeps what it has still to \
-    print; `pawl cursor list` shows it. With --durable it is never ahead of what a power cut leaves of the journal.")]
+    none is left out. Ctrl-C and SIGTERM save it too. A pipe has taken what was written to it, read or not: behind \
+    `| head` the cursor may be some 64 KiB further than what head has shown, so end with --until N. While a cursor is \
+    registered, `pawl prune` keeps what it has still to print; `pawl cursor list` shows it. With --durable it is never \
+    ahead of what a power cut leaves of the journal.\n\n\
+    Exit codes: 0 done, or stdout was closed; 1 with --follow: the writer died; 2 cannot open, or damaged; 3 the \
+    environment failed.")]
 pub struct Tail {
     /// Directory of the journal
     journal: PathBuf,
@@ -77,6 +85,9 @@ pub struct Tail {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Print the first line of CSV although a cursor goes on
+    #[arg(long)]
+    header: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,6 +104,9 @@ impl Tail {
         let format = if self.json { Format::Json } else { self.format };
         if format == Format::Csv && kinds.len() != 1 {
             bail!("CSV has one kind of record: name it with --kind, for example --kind features");
+        }
+        if self.header && format != Format::Csv {
+            bail!("only CSV has a first line that names the columns: --header goes with --format csv");
         }
         let from = self.from.as_deref().map_or(Ok(From::Start), parse_from)?;
         check_range(&self.journal, from, self.until)?;
@@ -111,21 +125,27 @@ impl Tail {
             }
             None => (None, from),
         };
-        let stop = if cursor.is_some() { stop_on_signals()? } else { Arc::default() };
+        let stop = if cursor.is_some() || self.durable { stop_on_signals()? } else { Arc::default() };
         let mut tailer = if self.durable {
             Tailer::durable(&self.journal, from)?
         } else {
             Tailer::open(&self.journal, from)?
         };
         let names = Names::of_journal(&self.journal);
-        let mut printer = Printer { kinds, format, names, header: format == Format::Csv };
+        let goes_on = cursor.as_ref().is_some_and(|cursor| !cursor.is_new());
+        let header = format == Format::Csv && (self.header || !goes_on);
+        let mut printer = Printer { kinds, format, names, header };
         let mut output = Output::new(cursor);
+        printer.begin(&mut output.buffer)?;
         let ended = self.print(&mut tailer, &mut printer, &mut output, &stop);
-        let ended = ended.and_then(|()| self.check_end(from, tailer.next_sequence(), &output));
+        let ended =
+            ended.and_then(|died| self.check_end(from, tailer.next_sequence(), &output).map(|()| died));
         // Whatever ended it: what is still in the buffer goes out, and the place is saved.
         let flushed = output.flush();
         let saved = output.save();
-        ended.and(flushed).and(saved).map(|()| Exit::Yes)
+        let writer_died = ended?;
+        flushed.and(saved)?;
+        self.tell_end(writer_died)
     }
 
     /// Refuses a step behind the end of the journal, which nothing was printed of, and says so of the end itself.
@@ -152,15 +172,38 @@ impl Tail {
         Ok(())
     }
 
-    /// Prints until there is nothing more to print, or to wait for.
+    /// Says how the journal ends where the steps alone do not.
+    fn tell_end(&self, writer_died: bool) -> anyhow::Result<Exit> {
+        if !self.durable && !writer_died {
+            return Ok(Exit::Yes);
+        }
+        let reader = Reader::open(&self.journal)?;
+        let last = reader.last_sequence()?;
+        if self.durable {
+            let durable = reader.durable_sequence()?;
+            eprintln!("pawl: durable up to step {durable} of {last} committed");
+        }
+        if !writer_died {
+            return Ok(Exit::Yes);
+        }
+        eprintln!(
+            "pawl: the writer is gone without closing the journal: the last step is {last}; `pawl verify {}` says whether \
+             it is whole, and the next `pawl run` on it recovers it and goes on",
+            self.journal.display()
+        );
+        Ok(Exit::Finding)
+    }
+
+    /// Prints until there is nothing more to print, or to wait for. Whether that is because the writer died.
     fn print(
         &self,
         tailer: &mut Tailer,
         printer: &mut Printer,
         output: &mut Output,
         stop: &AtomicBool,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let mut quiet = Quiet::default();
+        let mut is_hinted = !self.durable;
         while !stop.load(Ordering::Relaxed) {
             match tailer.poll()? {
                 Some(frame) => {
@@ -175,13 +218,35 @@ impl Tail {
                 None => {
                     output.flush()?;
                     output.save_when_due()?;
-                    if !self.follow || !quiet.wait(|| tailer.writer_alive()) {
+                    if !is_hinted && quiet.has_just_begun() {
+                        is_hinted = self.hint(tailer);
+                    }
+                    if !self.follow {
                         break;
+                    }
+                    if !quiet.wait(|| tailer.writer_alive()) {
+                        return Ok(!tailer.is_closed());
                     }
                 }
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Says why durable steps are long in coming, if they are. False if that is not known yet.
+    fn hint(&self, tailer: &Tailer) -> bool {
+        if !tailer.writer_alive() {
+            return true;
+        }
+        let Some(durability) = durability_of(&self.journal) else { return false };
+        if durability == Durability::PageCache.to_string() {
+            eprintln!(
+                "pawl: the run that writes {} has journal.durability = {durability}: its steps count as durable only when \
+                 their segment is full, or the run ends; with async:50ms or gated they would at once",
+                self.journal.display()
+            );
+        }
+        true
     }
 }
 
@@ -253,6 +318,11 @@ struct Quiet {
 }
 
 impl Quiet {
+    /// Whether nothing was waited for since there was a step, or since the writer was looked at.
+    fn has_just_begun(&self) -> bool {
+        self.waited.is_zero()
+    }
+
     /// Waits a moment. False when the writer is gone and a last look after that found nothing.
     fn wait(&mut self, alive: impl Fn() -> bool) -> bool {
         if self.gone {
@@ -277,8 +347,13 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&mut self, step: StepRef<'_>, out: &mut Vec<u8>) -> anyhow::Result<()> {
-        self.learn(step);
+    /// Prints the first line before there is a step, if it is known: the columns of features are the journal's own.
+    fn begin(&mut self, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        let is_known = self.kinds.first() != Some(&Kind::Features) || !self.names.columns.is_empty();
+        if is_known { self.print_header(out) } else { Ok(()) }
+    }
+
+    fn print_header(&mut self, out: &mut Vec<u8>) -> anyhow::Result<()> {
         if std::mem::take(&mut self.header) {
             if self.kinds[0] == Kind::Features && !self.names.are_known() {
                 bail!(
@@ -288,6 +363,12 @@ impl Printer {
             }
             writeln!(out, "{}", csv_header(self.kinds[0], &self.names)).map_err(OutputError)?;
         }
+        Ok(())
+    }
+
+    fn print(&mut self, step: StepRef<'_>, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        self.learn(step);
+        self.print_header(out)?;
         if !self.kinds.is_empty()
             && !step.records().any(|it| it.kind().is_some_and(|kind| self.kinds.contains(&kind)))
         {
@@ -352,6 +433,16 @@ fn check_range(journal: &Path, from: From, until: Option<u64>) -> anyhow::Result
         eprintln!("pawl: {told}");
     }
     Ok(())
+}
+
+/// The durability of the run that writes a journal, or wrote it last; none if it has not said so yet.
+fn durability_of(journal: &Path) -> Option<String> {
+    let mut reader = Reader::open(journal).ok()?;
+    reader.seek_turn().ok()?;
+    let frame = reader.next().ok()??;
+    let record = frame.step().record(Kind::RunStarted)?;
+    let environment = record.get::<RunStarted>()?.texts(&record).1;
+    serde_json::from_str::<RecordedEnvironment>(environment).ok().map(|environment| environment.durability)
 }
 
 fn parse_kind(name: &str) -> anyhow::Result<Kind> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pawl_journal::log::{Verified, verify};
+use pawl_journal::log::{DurableSource, Verified, verify};
 
 use crate::exit::Exit;
 use crate::output::{Bar, Table, put, say, thousands, time_text};
@@ -13,9 +13,14 @@ const FINDINGS_MAX: usize = 50;
 
 /// Check a journal's integrity: checksums, sequence, time, layout. Reads everything, repairs nothing.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  pawl verify J\n  pawl verify J --json\n\n\
-    Exit codes: 0 clean, 1 damaged (what and where), 2 cannot open.\n\
-    The output hash covers every record but stamps and the run's own description of build, machine and threading.")]
+#[command(after_help = "Examples:\n  pawl verify J\n  pawl verify J --json | jq .durable_sequence\n  \
+    pawl verify J && pawl prune J --older-than 30d --apply\n\n\
+    A journal that is being written, or whose writer died, is not damaged by that: it is verified to its last whole step.\n\
+    Behind damage the rest of that segment is not read. `pawl repair J` says what can be kept.\n\n\
+    Durable: up to which step something in the journal itself (a sync frame, a seal, a segment's header) says that it was \
+    on disk. Behind it the system may or may not have written what is there.\n\
+    The output hash covers every record but stamps and the run's own description of build, machine and threading.\n\n\
+    Exit codes: 0 clean, 1 damaged (what and where), 2 cannot open, 3 the environment failed.")]
 pub struct Verify {
     /// Directory of the journal
     journal: PathBuf,
@@ -54,10 +59,13 @@ fn print_json(verified: &Verified) -> anyhow::Result<()> {
         serde_json::json!({
             "clean": findings.is_empty(),
             "sealed": verified.sealed,
+            "writer": writer(verified),
             "segments": verified.segments,
             "steps": verified.steps,
             "first": verified.first_sequence.0,
             "last": verified.last_sequence.0,
+            "durable_sequence": verified.durable_sequence.0,
+            "durable_by": verified.durable_by.map(source),
             "bytes": verified.bytes,
             "records": counts,
             "output_hash": verified.output_hash.to_string(),
@@ -86,7 +94,13 @@ fn print_text(verified: &Verified) -> anyhow::Result<()> {
         "segments".to_owned(),
         format!("{}, {} bytes on disk", verified.segments, thousands(verified.bytes)),
     ]);
-    table.row(["sealed", if verified.sealed { "yes" } else { "no: being written, or its writer died" }]);
+    table.row(["durable".to_owned(), durable_text(verified)]);
+    let sealed = match writer(verified) {
+        "ended" => "yes",
+        "alive" => "no: it is being written",
+        _ => "no: its writer is gone without closing it; the next `pawl run` on it recovers it and goes on",
+    };
+    table.row(["sealed", sealed]);
     table.row(["output hash".to_owned(), verified.output_hash.to_string()]);
     put!("\n{table}");
     for finding in verified.findings.iter().take(FINDINGS_MAX) {
@@ -97,6 +111,41 @@ fn print_text(verified: &Verified) -> anyhow::Result<()> {
     }
     say!("{}", if verified.findings.is_empty() { " clean" } else { " damaged" });
     Ok(())
+}
+
+/// What became of the writer.
+fn writer(verified: &Verified) -> &'static str {
+    match (verified.sealed, verified.is_written) {
+        (true, _) => "ended",
+        (false, true) => "alive",
+        (false, false) => "gone",
+    }
+}
+
+fn source(by: DurableSource) -> &'static str {
+    match by {
+        DurableSource::Header => "header",
+        DurableSource::SyncFrame => "sync_frame",
+        DurableSource::Seal => "seal",
+    }
+}
+
+/// How far the journal is on disk, and what in it says so.
+fn durable_text(verified: &Verified) -> String {
+    let Some(by) = verified.durable_by else {
+        return "nothing in it says that any step is on disk".to_owned();
+    };
+    let by = match by {
+        DurableSource::Header => "the header of a segment",
+        DurableSource::SyncFrame => "a sync frame",
+        DurableSource::Seal => "the seal",
+    };
+    let (durable, last) = (verified.durable_sequence, verified.last_sequence);
+    let behind = match last.0.saturating_sub(durable.0) {
+        0 => String::new(),
+        behind => format!("; of the {} behind it nothing is said", thousands(behind)),
+    };
+    format!("up to step {durable}, as {by} says{behind}")
 }
 
 fn range(verified: &Verified) -> String {

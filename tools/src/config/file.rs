@@ -126,7 +126,7 @@ pub struct RuntimeConfig {
 
 /// Cores to pin to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a list of cores such as [2, 3], \"auto\" or \"none\"")]
 pub enum CoreChoice {
     /// These: the edge's (or the only thread's), then the pipeline's.
     These(Vec<usize>),

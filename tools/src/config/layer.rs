@@ -103,7 +103,7 @@ impl Layers {
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let invalid = |error: toml::de::Error| ConfigError::Invalid {
             path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message: in_plain_words(error.to_string().trim_end()),
         };
         toml::from_str::<Config>(&text).map_err(invalid)?;
         let table: Table = toml::from_str(&text).map_err(invalid)?;
@@ -135,7 +135,7 @@ impl Layers {
             })?;
         }
         if let Err(error) = self.merged.clone().try_into::<Config>() {
-            return Err(fail(format!("`{key}`: {}", error.message())));
+            return Err(fail(format!("`{key}`: {}", in_plain_words(error.message()))));
         }
         self.origins.insert(key.to_owned(), origin);
         Ok(())
@@ -277,6 +277,27 @@ impl Loaded {
                 None => return Origin::Default,
             }
         }
+    }
+}
+
+/// A message of the parser, its names of types put into words.
+fn in_plain_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("expected u64", "expected a whole number, 0 or above"),
+        ("expected u32", "expected a whole number, 0 or above"),
+        ("expected usize", "expected a whole number, 0 or above"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number such as 0.5"),
+        ("expected f32", "expected a number such as 0.5"),
+    ];
+    let message =
+        WORDS.iter().fold(message.to_owned(), |message, (name, words)| message.replace(name, words));
+    match message.split_once("expected struct ") {
+        Some((before, name)) => {
+            let rest = name.trim_start_matches(|letter: char| letter.is_alphanumeric());
+            format!("{before}expected a section, with keys of its own{rest}")
+        }
+        None => message,
     }
 }
 

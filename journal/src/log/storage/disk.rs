@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::Storage;
 use super::lock::WriterLock;
 use crate::log::error::JournalError;
+use crate::log::plain;
 use crate::log::region::{Bytes, WritableBytes};
 
 /// The directory of one journal.
@@ -98,22 +99,14 @@ impl Disk {
         bytes: &[u8],
         finish: impl FnOnce(&File) -> io::Result<()>,
     ) -> Result<(), JournalError> {
+        plain::check_free(&self.path(name))?;
         let unfinished = self.path(&format!("{name}.unfinished"));
         let mut file =
-            File::create(&unfinished).map_err(|error| JournalError::io("create", &unfinished, error))?;
+            plain::open(&unfinished, File::options().write(true).create(true).truncate(true), "create")?;
         file.write_all(bytes)
             .and_then(|()| finish(&file))
             .and_then(|()| fs::rename(&unfinished, self.path(name)))
             .map_err(|error| JournalError::io("write", &unfinished, error))
-    }
-
-    /// Opens a file for reading; `None` if it is not there.
-    fn file(&self, path: &Path) -> Result<Option<File>, JournalError> {
-        match File::open(path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(JournalError::io("open", path, error)),
-        }
     }
 }
 
@@ -133,7 +126,7 @@ impl Storage for Disk {
         }
         fs::create_dir_all(&self.dir).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                JournalError::NotAJournal { dir: self.dir.clone(), holds: "a file".to_owned() }
+                JournalError::NotADirectory { path: self.dir.clone() }
             }
             _ => JournalError::io("create", &self.dir, error),
         })?;
@@ -143,9 +136,7 @@ impl Storage for Disk {
     fn names(&self) -> Result<Vec<OsString>, JournalError> {
         let failed = |error| match io::Error::kind(&error) {
             io::ErrorKind::NotFound => JournalError::NoJournal { dir: self.dir.clone() },
-            io::ErrorKind::NotADirectory => {
-                JournalError::NotAJournal { dir: self.dir.clone(), holds: "a file".to_owned() }
-            }
+            io::ErrorKind::NotADirectory => JournalError::NotADirectory { path: self.dir.clone() },
             _ => JournalError::io("list", &self.dir, error),
         };
         let entries = fs::read_dir(&self.dir).map_err(failed)?;
@@ -154,36 +145,26 @@ impl Storage for Disk {
 
     fn create(&self, name: &str, len: u64) -> Result<WritableBytes, JournalError> {
         let path = self.path(name);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(|error| JournalError::io("create", &path, error))?;
+        let options = &mut File::options();
+        let file = plain::open(&path, options.read(true).write(true).create(true).truncate(true), "create")?;
         self.map(&file, &path, len)
     }
 
     fn reopen(&self, name: &str, len: u64) -> Result<WritableBytes, JournalError> {
         let path = self.path(name);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| JournalError::io("write to", &path, error))?;
+        let file = plain::open(&path, File::options().read(true).write(true), "write to")?;
         self.map(&file, &path, len)
     }
 
     fn open(&self, name: &str, len: u64) -> Result<Bytes, JournalError> {
         let path = self.path(name);
-        File::open(&path)
-            .and_then(|file| Bytes::readable(&file, len as usize))
-            .map_err(|error| JournalError::io("open", &path, error))
+        let file = plain::open(&path, File::options().read(true), "open")?;
+        Bytes::readable(&file, len as usize).map_err(|error| JournalError::io("map", &path, error))
     }
 
     fn head(&self, name: &str, bytes: usize) -> Result<Option<(Vec<u8>, u64)>, JournalError> {
         let path = self.path(name);
-        let Some(file) = self.file(&path)? else { return Ok(None) };
+        let Some(file) = plain::open_if_there(&path)? else { return Ok(None) };
         let failed = |error| JournalError::io("read", &path, error);
         let len = file.metadata().map_err(failed)?.len();
         let mut head = Vec::with_capacity(bytes);

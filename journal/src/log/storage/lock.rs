@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::log::error::JournalError;
+use crate::log::plain;
 
 /// How often, and how far apart, a writer tries again: a probe holds the lock for an instant.
 const TRIES: u32 = 50;
@@ -27,14 +28,10 @@ impl WriterLock {
     pub(super) fn take(dir: &Path) -> Result<Self, JournalError> {
         let path = dir.join("LOCK");
         let failed = |error| JournalError::io("lock", &path, error);
+        let options = &mut File::options();
+        options.read(true).write(true).create(true).truncate(false);
         for _ in 0..TRIES {
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(|error| JournalError::io("create", &path, error))?;
+            let file = plain::open(&path, options, "create")?;
             match file.try_lock() {
                 Ok(()) if has_name(&file, &path).map_err(failed)? => return Ok(Self { _file: file }),
                 Ok(()) => {}
@@ -47,9 +44,11 @@ impl WriterLock {
 
     /// Whether a writer has the lock. If the file may not be opened, that cannot be known and the answer is yes.
     pub(super) fn is_held(dir: &Path) -> bool {
-        match File::open(dir.join("LOCK")) {
-            Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        match plain::open_if_there(&dir.join("LOCK")) {
+            Ok(Some(file)) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+            // What is no file, no writer has taken.
+            Ok(None) | Err(JournalError::WrongKind { .. }) => false,
+            Err(_) => true,
         }
     }
 }
