@@ -30,7 +30,7 @@ use super::pruned;
 use super::reader::Reader;
 use super::storage::{Disk, Storage as _};
 use super::tailer::{From, Tailer};
-use super::verify::Finding;
+use super::verified::Finding;
 
 /// The folder of the cursors; a lock on it keeps registration and pruning apart.
 const FOLDER: &str = "cursors";

@@ -13,7 +13,8 @@ use crate::log::options::{Durability, JournalOptions};
 use crate::log::reader::Reader;
 use crate::log::storage::Storage;
 use crate::log::supplier::Supplier;
-use crate::log::verify::{Verified, verify_in};
+use crate::log::verified::Verified;
+use crate::log::verify::verify_in;
 use crate::record::{Points, RunEnded, Sequence, Step, StepRef, Tick, Time};
 
 use super::memory::Memory;

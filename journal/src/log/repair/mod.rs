@@ -25,7 +25,8 @@ use super::error::{CursorDamage, Damage, JournalError};
 use super::header::{COMPATIBLE_REBUILT, Fields};
 use super::pruned::MARKER;
 use super::storage::{Disk, Region as _, Storage};
-use super::verify::{Finding, Verified, verify_directory, verify_in};
+use super::verified::{Finding, Verified};
+use super::verify::{verify_directory, verify_in};
 
 use header::Rebuilt;
 use mend::Mender;

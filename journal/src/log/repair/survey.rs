@@ -21,7 +21,7 @@ use crate::log::index::Samples;
 use crate::log::recovery::{Stopped, follows, is_successor, walk_to_end};
 use crate::log::segment::{Head, Segment, read_head};
 use crate::log::storage::{Region as _, Storage};
-use crate::log::verify::Finding;
+use crate::log::verified::Finding;
 use crate::log::walk::{Evidence, Seen, Walk};
 
 use super::header::Rebuilt;
