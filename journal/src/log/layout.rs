@@ -59,7 +59,9 @@ macro_rules! layout {
             }
 
             /// Reads every field from the start of `from`, which has at least [`Self::BYTES`].
+            #[inline]
             pub(super) fn get(from: &[u8]) -> Self {
+                let from: &[u8; $size] = from.first_chunk().expect("all of the layout is there");
                 Self { $( $field: $crate::log::layout::Scalar::get(&from[$offset..$offset + size_of::<$ty>()]), )* }
             }
         }

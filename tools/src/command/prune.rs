@@ -38,7 +38,7 @@ const CONSEQUENCE: &str = "without a snapshot, what is left can be read, but not
 pub struct Prune {
     /// Directory of the journal
     journal: PathBuf,
-    /// Segments whose file was last written longer ago than this (30d, 12h)
+    /// Segments whose file was last written longer ago than this (30d, 12h; units d, h, m, s)
     #[arg(long, value_name = "AGE", group = "limit", value_parser = parse_age)]
     older_than: Option<Duration>,
     /// The oldest segments, until the rest has at most this size (50GB, 500MiB)

@@ -30,7 +30,11 @@ use crate::session::{NamedFeed, Session};
     pawl run --list-columns\n\n\
     A run on an existing journal goes on where it ended. Ctrl-C drains and seals; a second one quits at once and \
     leaves a journal that the next run recovers.\n\n\
-    Environment: TRADING_MODE, PAPER_TRADE_MODE, ENABLE_LIVE_TRADING, MAX_POSITION_SIZE, MAX_DAILY_LOSS.")]
+    journal.durability says when a step is on disk: page-cache (when the kernel likes), async:50ms (at most so much later), \
+    gated (before its orders leave).\n\n\
+    Environment: TRADING_MODE, PAPER_TRADE_MODE, ENABLE_LIVE_TRADING, MAX_POSITION_SIZE, MAX_DAILY_LOSS.\n\n\
+    Exit codes: 0 the feeds ended, or a signal stopped it; 1 it ended at a finding, such as a line of a feed that cannot be \
+    read; 2 it could not start; 3 the environment failed (a full disk, a sync that failed); 130 a second Ctrl-C.")]
 pub struct Run {
     /// Configuration file (TOML); see pawl.example.toml
     #[arg(long, value_name = "FILE")]
