@@ -12,6 +12,7 @@ mod documents;
 mod durability;
 mod explain;
 mod follow;
+mod holes;
 mod pruned;
 mod python;
 mod real_day;

@@ -339,6 +339,12 @@ pub enum Damage {
     /// A segment that another one follows does not end in a seal.
     #[error("the segment does not end in a seal although another one follows")]
     NotSealed,
+    /// The steps of a segment that was finished end before its seal.
+    #[error("there is nothing here, but the segment was finished with {used_bytes} bytes, as its index says")]
+    EndLost {
+        /// Bytes that were used, seal included.
+        used_bytes: u64,
+    },
     /// A segment is missing.
     #[error("the segment that begins with sequence {first_sequence} is missing")]
     SegmentMissing {

@@ -10,7 +10,7 @@
 //! whole and have the sequence that the entry says, or the segment is walked from its start.
 
 use super::directory::{Directory, index_name};
-use super::error::JournalError;
+use super::error::{Damage, JournalError};
 use super::header::Fields;
 use super::layout::layout;
 use super::options::JournalOptions;
@@ -164,6 +164,8 @@ pub(super) fn index_header<S: Storage>(
 #[derive(Debug)]
 pub(super) struct Index {
     entries: Vec<IndexEntry>,
+    /// Bytes of the segment, its seal included: it was finished, and on disk, when the index was written.
+    used_bytes: u64,
 }
 
 impl Index {
@@ -180,6 +182,7 @@ impl Index {
         match directory.storage.head(&index_name(fields.first_sequence), most) {
             Ok(head) => Ok(head.map(|(file, len)| Self::of_file(&file, len, fields))),
             Err(JournalError::WrongKind { .. }) => Ok(Some(Err("is not a regular file"))),
+            Err(JournalError::NotReadable { .. }) => Ok(Some(Err("may not be read"))),
             Err(error) => Err(error),
         }
     }
@@ -193,8 +196,24 @@ impl Index {
             return Err("is of another segment");
         }
         Ok(Self {
+            used_bytes: header.used_bytes,
             entries: file[IndexHeader::BYTES..].chunks(IndexEntry::BYTES).map(IndexEntry::get).collect(),
         })
+    }
+
+    /// What is wrong with a segment in which a walk found nothing, and no seal, at `offset`: the index is written when
+    /// a segment is finished and on disk. `None` if it has none that is whole, or it says nothing of that place.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn end_lost<S: Storage>(
+        directory: &Directory<S>,
+        fields: &Fields,
+        offset: usize,
+    ) -> Result<Option<Damage>, JournalError> {
+        let Some(Ok(Self { used_bytes, .. })) = Self::read(directory, fields)? else { return Ok(None) };
+        let is_lost = used_bytes > offset as u64 && used_bytes <= fields.segment_bytes;
+        Ok(is_lost.then_some(Damage::EndLost { used_bytes }))
     }
 
     /// Whether it has exactly these entries.

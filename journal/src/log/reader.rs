@@ -71,11 +71,13 @@ impl<S: Storage> Reader<S> {
     #[inline]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, JournalError> {
         let mut found = self.traversal.advance()?;
-        if found.is_none() && self.traversal.end_is_lost()? {
+        if found.is_none()
+            && let Some(damage) = self.traversal.end_lost()?
+        {
             // A writer may have gone on between the two looks; what it had committed then is there now.
             found = self.traversal.advance()?;
             if found.is_none() {
-                return Err(self.traversal.lost_end());
+                return Err(self.traversal.damaged_here(damage));
             }
         }
         Ok(found.map(|found| self.traversal.frame(found)))

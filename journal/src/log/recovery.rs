@@ -28,6 +28,7 @@ use super::frame::FRAME_ALIGN;
 use super::header::{Fields, HEADER_BYTES};
 use super::index::{Index, Samples, put_index};
 use super::planted::{Bug, planted};
+use super::repair;
 use super::segment::{Head, Segment, read_head};
 use super::storage::{Region as _, Storage};
 use super::walk::{Evidence, Seen, Walk};
@@ -230,6 +231,7 @@ impl Chain {
             }
         }
         if let Some(&first_sequence) = chain.torn.first() {
+            chain.durable = chain.durable.max(repair::durable_behind(directory, &chain.torn)?);
             if chain.durable >= first_sequence {
                 return Err(directory.damaged_header(first_sequence, HeaderDamage::Torn));
             }
@@ -376,6 +378,10 @@ impl Chain {
         mut durable: u64,
         damage: Option<Damage>,
     ) -> Result<End<S>, JournalError> {
+        let lost = Index::end_lost(directory, &segment.fields, walk.offset)?;
+        if let Some(lost) = lost {
+            return Err(segment.damaged(walk.offset, walk.next, damage.unwrap_or(lost)));
+        }
         let mut evidence = walk.evidence_behind(&segment);
         for fields in &self.fields[at + 1..] {
             if let Some(later) = Segment::open(directory, fields.first_sequence)? {

@@ -105,6 +105,26 @@ impl<S: Storage> Tailer<S> {
         Ok(Some(self.traversal.frame(found)))
     }
 
+    /// Makes sure that a place where nothing more is committed is the end, and no hole in front of steps that are there;
+    /// false if there is more by now. For whoever takes the end for one: [`Self::poll`] costs too little to look.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] if steps are missing here; [`JournalError::Io`].
+    pub fn check_end(&mut self) -> Result<bool, JournalError> {
+        let Self { traversal, scout, held } = self;
+        // A step is held while the scout has come to an end.
+        let end = if held.is_some() { scout.as_mut().unwrap_or(traversal) } else { traversal };
+        let Some(damage) = end.end_lost()? else { return Ok(true) };
+        // A writer may have gone on between the two looks.
+        match end.advance()? {
+            None => Err(end.damaged_here(damage)),
+            found => {
+                *held = held.take().or(found);
+                Ok(false)
+            }
+        }
+    }
+
     /// The sequence this tailer has come to: that of the next step of the journal, whether or not the tailer was
     /// told to skip it.
     #[must_use]

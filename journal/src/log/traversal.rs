@@ -186,15 +186,22 @@ impl<S: Storage> Traversal<S> {
         self.seal.is_some_and(|seal| seal.is_durable())
     }
 
-    /// Whether a later segment begins behind a step that is not here: then this one lost its end.
-    pub(super) fn end_is_lost(&self) -> Result<bool, JournalError> {
+    /// What is wrong with this place if it looks like the end and is not: a later segment begins behind a step that is
+    /// not here, or this one was finished and has no seal here. Asked before the last look for a step.
+    pub(super) fn end_lost(&self) -> Result<Option<Damage>, JournalError> {
         let last = *self.directory.segments()?.last().expect("a journal has a segment");
-        Ok(last > self.walk.next)
+        if last > self.walk.next {
+            return Ok(Some(Damage::NotSealed));
+        }
+        if self.seal.is_some() {
+            return Ok(None);
+        }
+        Index::end_lost(&self.directory, &self.segment.fields, self.walk.offset)
     }
 
-    /// The error for a segment that lost its end.
-    pub(super) fn lost_end(&self) -> JournalError {
-        self.segment.damaged(self.walk.offset, self.walk.next, Damage::NotSealed)
+    /// The error for damage at this place.
+    pub(super) fn damaged_here(&self, what: Damage) -> JournalError {
+        self.segment.damaged(self.walk.offset, self.walk.next, what)
     }
 
     /// Enters the segment that the seal names; `false` if it is not there yet.

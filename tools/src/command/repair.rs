@@ -27,8 +27,8 @@ const ROWS_MAX: usize = 20;
     Loss, and such a start, is accepted on a terminal by typing yes, elsewhere with --accept-loss. What `pawl run` would \
     recover by itself needs neither.\n\n\
     Cursors that cannot be used are named and left alone: `pawl cursor remove` takes them away.\n\n\
-    Exit codes: 0 repaired, or nothing to repair; 1 the loss was not accepted, or --dry-run found something to repair: \
-    nothing was changed; 2 cannot be repaired: no journal, being written, a later format, no permission; 3 the \
+    Exit codes: 0 repaired, or nothing to repair; 1 the loss was not accepted, --dry-run found something to repair, or \
+    no repair can put it right: nothing was changed; 2 cannot be repaired: no journal, being written, a later format, no permission; 3 the \
     environment failed."
 )]
 pub struct Repair {
@@ -77,7 +77,8 @@ impl Repair {
         } else {
             self.print_end(&plan, became, repaired.as_ref())?;
         }
-        let is_left = repaired.is_some_and(|it| !it.verified.findings.is_empty());
+        let left = repaired.as_ref().map_or(&plan.findings, |it| &it.verified.findings);
+        let is_left = !left.is_empty();
         let is_open = matches!(became, Became::NotAccepted | Became::DryRun);
         Ok(if is_left || is_open { Exit::Finding } else { Exit::Yes })
     }
@@ -107,7 +108,8 @@ impl Repair {
         repaired: Option<&Repaired>,
     ) -> anyhow::Result<()> {
         match became {
-            Became::NothingToDo => say!(" nothing to repair"),
+            Became::NothingToDo if plan.findings.is_empty() => say!(" nothing to repair"),
+            Became::NothingToDo => say!(" nothing that a repair can put right"),
             Became::DryRun if plan.needs_consent => {
                 say!(" nothing was changed; the same with --accept-loss in place of --dry-run does it");
             }

@@ -221,12 +221,13 @@ impl Tail {
                     if !is_hinted && quiet.has_just_begun() {
                         is_hinted = self.hint(tailer);
                     }
-                    if !self.follow {
-                        break;
+                    if self.follow && quiet.wait(|| tailer.writer_alive()) {
+                        continue;
                     }
-                    if !quiet.wait(|| tailer.writer_alive()) {
-                        return Ok(!tailer.is_closed());
+                    if !tailer.check_end()? {
+                        continue;
                     }
+                    return Ok(self.follow && !tailer.is_closed());
                 }
             }
         }

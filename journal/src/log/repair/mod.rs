@@ -24,9 +24,11 @@ use super::directory::{Directory, segment_name, spare_name};
 use super::error::{CursorDamage, Damage, JournalError};
 use super::header::{COMPATIBLE_REBUILT, Fields};
 use super::pruned::MARKER;
+use super::segment::Segment;
 use super::storage::{Disk, Region as _, Storage};
 use super::verified::{Finding, Verified};
 use super::verify::{verify_directory, verify_in};
+use super::walk::Evidence;
 
 use header::Rebuilt;
 use mend::Mender;
@@ -37,6 +39,25 @@ mod header;
 mod mend;
 mod record;
 mod survey;
+
+/// The highest step that whole frames in these segments say was on disk. Where a header is lost, they are read under the
+/// one that a repair would give it.
+pub(super) fn durable_behind<S: Storage>(
+    directory: &Directory<S>,
+    segments: &[u64],
+) -> Result<u64, JournalError> {
+    let (directory, _) = header::rebuild(directory.clone())?;
+    let mut durable = 0;
+    for first_sequence in segments {
+        match Segment::open(&directory, *first_sequence) {
+            Ok(Some(segment)) => durable = durable.max(Evidence::of_all(&segment).durable),
+            // Nothing in it can be read, so nothing in it says anything.
+            Ok(None) | Err(JournalError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(durable)
+}
 
 /// What a repair of a journal would do.
 #[derive(Debug)]
@@ -179,7 +200,7 @@ pub(super) fn plan_in<S: Storage>(
     };
     if let Some(cut) = &decision.cut {
         let until = cut.walk.next - 1;
-        let has_steps = until >= plan.kept_from.0;
+        let has_steps = (1..=until).contains(&plan.kept_from.0);
         plan.kept_until = Sequence(if has_steps { until } else { 0 });
         plan.kept_until_time = Time(if has_steps { cut.walk.time } else { 0 });
         plan.needs_consent |= cut.needs_consent;

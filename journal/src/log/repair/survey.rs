@@ -17,7 +17,7 @@ use crate::log::directory::{Directory, index_name, segment_name, spare_name};
 use crate::log::error::{Damage, JournalError};
 use crate::log::frame::FrameHeader;
 use crate::log::header::{Fields, HEADER_BYTES};
-use crate::log::index::Samples;
+use crate::log::index::{Index, Samples};
 use crate::log::recovery::{Stopped, follows, is_successor, walk_to_end};
 use crate::log::segment::{Head, Segment, read_head};
 use crate::log::storage::{Region as _, Storage};
@@ -392,6 +392,8 @@ impl<S: Storage> Survey<'_, S> {
         let mut refused = broken.offset == 0 && !self.is_torn(broken.at)
             || self.is_made_up(broken.at.min(self.places.len() - 1))
             || matches!(broken.what, Damage::Records | Damage::Durable { .. });
+        refused |=
+            sealed.is_none() && Index::end_lost(self.directory, &segment.fields, walk.offset)?.is_some();
         let (mut before, mut was_torn) = (&segment.fields, false);
         let mut durable = segment.fields.durable_sequence;
         for place in &self.places[at + 1..] {
