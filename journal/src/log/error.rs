@@ -444,7 +444,7 @@ pub enum HeaderDamage {
     #[error("does not have its checksum")]
     Checksum,
     /// Part of it never reached the disk.
-    #[error("is not all there: the machine died before it was on disk")]
+    #[error("is not all there: it was lost, or the machine died before it was on disk")]
     Torn,
     /// It is whole but contradicts the file it is in.
     #[error("contradicts the file in its {0}")]
