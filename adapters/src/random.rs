@@ -4,14 +4,18 @@
 //! steps by the golden ratio, mixed. Whole numbers come from shifts and products only; real numbers from those and
 //! from `libm`, so not even the last bit depends on the platform.
 
+use pawl_engine::stateful;
+
 /// The step of the counter: 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One stream of random numbers. Plain data: a copy goes on where the original is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Random {
     state: u64,
 }
+
+stateful!(Random { state });
 
 const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -122,6 +122,7 @@ fn stage(columns: &[&str]) -> Feature {
         signal: pawl_engine::inference::SignalSettings::default(),
         risk: pawl_engine::risk::RiskSettings::default(),
         order: pawl_engine::order::OrderSettings::default(),
+        checkpoint: pawl_engine::settings::CheckpointSettings::default(),
     };
     Feature::new(&settings).expect("the columns exist")
 }

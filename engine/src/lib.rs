@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod differing;
 pub mod feature;
 pub mod inference;
 mod input;
@@ -24,6 +25,8 @@ pub mod quantity;
 pub mod risk;
 pub mod runtime;
 pub mod settings;
+pub mod snapshot;
+pub mod state;
 
 pub use input::Input;
 use pawl_journal::record::Step;

@@ -1,20 +1,23 @@
 //! The pipeline: the four stages in a row.
 //!
 //! ```text
-//! step with its input --> feature --> inference --> risk --> order --> complete step
+//! step with its input --> feature --> inference --> risk --> order --> [checkpoint] --> complete step
 //! ```
 //!
 //! The same object runs live, in a backtest and in a replay; only what feeds it differs. It knows no journal being
 //! written, no clock and no thread.
 
-use pawl_journal::record::{Difference, Kind, Step, StepRef, first_difference};
+use pawl_journal::record::{
+    Checkpoint, CheckpointOf, Difference, Kind, OutputHash, Sequence, Step, StepRef, first_difference,
+};
 
 use crate::Stage;
 use crate::feature::{Feature, FeatureError};
-use crate::inference::{Inference, InferenceError, Models};
+use crate::inference::{AgentSettings, Inference, InferenceError, Models};
 use crate::order::{Order, OrderError};
 use crate::risk::{Risk, RiskError};
 use crate::settings::{Settings, SettingsError};
+use crate::state::{self, State, StateError, Visitor};
 
 /// A point between stages, in pipeline order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,8 @@ pub enum Passed {
 }
 
 impl Passed {
-    /// The stage that wrote records of this kind, by name; `ingress` for inputs.
+    /// The stage that wrote records of this kind, by name; `ingress` for inputs. A checkpoint says itself of which stage
+    /// it is.
     #[must_use]
     pub fn stage_of(kind: &str) -> &'static str {
         match kind {
@@ -39,6 +43,7 @@ impl Passed {
             "verdict" | "position_changed" | "equity_changed" => "risk",
             "order_request" | "order_changed" => "order",
             "alert" => "risk or order",
+            "checkpoint" => "every stage",
             _ => "ingress",
         }
     }
@@ -55,6 +60,23 @@ pub struct Pipeline {
     pub risk: Risk,
     /// The life of every order.
     pub order: Order,
+    /// What everything up to the last step decided.
+    output: OutputHash,
+    /// Steps between two checkpoints; 0 is none at all.
+    checkpoint_steps: u64,
+    /// Where the next checkpoint is due, or where it was if that step passed no stage.
+    checkpoint_next: Sequence,
+}
+
+impl State for Pipeline {
+    fn visit<V: Visitor>(&mut self, visitor: &mut V) {
+        let Self { feature, inference, risk, order, output, checkpoint_steps: _, checkpoint_next: _ } = self;
+        visitor.field("feature", feature);
+        visitor.field("inference", inference);
+        visitor.field("risk", risk);
+        visitor.field("order", order);
+        visitor.field("output", &mut output.0);
+    }
 }
 
 /// Why a pipeline cannot be built.
@@ -94,6 +116,19 @@ impl Pipeline {
         Self::build(settings, Inference::recorded)
     }
 
+    /// A pipeline that runs the models of the agents for which `runs` is true, and takes the predictions of the others
+    /// from a journal.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn partly_recorded(
+        settings: &Settings,
+        models: &Models,
+        runs: impl Fn(&AgentSettings) -> bool,
+    ) -> Result<Self, PipelineError> {
+        Self::build(settings, |settings, schema| Inference::partly_recorded(settings, schema, models, runs))
+    }
+
     fn build(
         settings: &Settings,
         inference: impl FnOnce(&Settings, &crate::feature::Schema) -> Result<Inference, InferenceError>,
@@ -101,7 +136,33 @@ impl Pipeline {
         settings.validate()?;
         let feature = Feature::new(settings)?;
         let inference = inference(settings, feature.schema())?;
-        Ok(Self { feature, inference, risk: Risk::new(settings)?, order: Order::new(settings)? })
+        Ok(Self {
+            feature,
+            inference,
+            risk: Risk::new(settings)?,
+            order: Order::new(settings)?,
+            output: OutputHash::default(),
+            checkpoint_steps: settings.checkpoint.every,
+            checkpoint_next: Sequence(if settings.checkpoint.every == 0 { u64::MAX } else { 0 }),
+        })
+    }
+
+    /// The output hash after the last step.
+    #[must_use]
+    pub const fn output(&self) -> OutputHash {
+        self.output
+    }
+
+    /// Puts back the state that [`state::save`] wrote down of a pipeline with the same settings.
+    ///
+    /// # Errors
+    /// [`StateError`] if it is no such state; the pipeline is not to be used then.
+    pub fn restore(&mut self, words: &[u64]) -> Result<(), StateError> {
+        // Where it goes on may be in front of where it was.
+        if self.checkpoint_steps > 0 {
+            self.checkpoint_next = Sequence(0);
+        }
+        state::load(self, words)
     }
 
     /// Completes a step that holds its input. `passed` is called after each stage.
@@ -115,6 +176,47 @@ impl Pipeline {
         passed(Passed::Risk);
         self.order.on_step(step);
         passed(Passed::Order);
+        if step.sequence() >= self.checkpoint_next {
+            self.checkpoint_if_due(step);
+        }
+        self.output = self.output.after(step.view());
+    }
+
+    /// Takes note of a step that passes no stage: the first of a run, or the last of one that failed.
+    pub fn pass_by(&mut self, step: StepRef<'_>) {
+        self.output = self.output.after(step);
+    }
+
+    /// Completes the last step of a run with a checkpoint: it passes no stage. Not for a run whose journal could not
+    /// take a step: the stages hold more than the journal then.
+    pub fn end_run(&mut self, step: &mut Step) {
+        if self.checkpoint_steps > 0 {
+            self.checkpoint(step);
+        }
+        self.output = self.output.after(step.view());
+    }
+
+    #[cold]
+    fn checkpoint_if_due(&mut self, step: &mut Step) {
+        let (sequence, every) = (step.sequence().0, self.checkpoint_steps);
+        if sequence.is_multiple_of(every) {
+            self.checkpoint(step);
+        }
+        self.checkpoint_next = Sequence((sequence / every + 1).saturating_mul(every));
+    }
+
+    /// Appends what every stage holds, as hashes.
+    fn checkpoint(&mut self, step: &mut Step) {
+        let hashes = [
+            (CheckpointOf::FEATURE, state::hash(&mut self.feature).0),
+            (CheckpointOf::INFERENCE, state::hash(&mut self.inference).0),
+            (CheckpointOf::RISK, state::hash(&mut self.risk).0),
+            (CheckpointOf::ORDER, state::hash(&mut self.order).0),
+            (CheckpointOf::OUTPUT, self.output.0),
+        ];
+        for (of, hash) in hashes {
+            step.push(&Checkpoint { hash, of, ..Checkpoint::default() });
+        }
     }
 
     /// Runs a recorded step again in `scratch` and says where the outcome differs from the record.
@@ -123,10 +225,13 @@ impl Pipeline {
         scratch.begin(recorded.sequence(), recorded.time());
         let Some(input) = recorded.input() else { return first_difference(recorded, scratch.view()) };
         scratch.push_record(&input);
-        // The beginning and the end of a run decide nothing: they pass no stage.
-        if !matches!(input.kind(), Some(Kind::RunStarted | Kind::RunEnded)) {
-            self.inference.supply(recorded);
-            self.run(scratch, |_| {});
+        match input.kind() {
+            Some(Kind::RunEnded) if recorded.record(Kind::Checkpoint).is_some() => self.end_run(scratch),
+            Some(Kind::RunStarted | Kind::RunEnded) => self.pass_by(scratch.view()),
+            _ => {
+                self.inference.supply(recorded);
+                self.run(scratch, |_| {});
+            }
         }
         first_difference(recorded, scratch.view())
     }

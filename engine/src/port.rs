@@ -4,6 +4,9 @@ use pawl_journal::record::{
     ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, Tick, TickFlags, TickMarks, Time,
 };
 
+use crate::state::StateError;
+use crate::stateful;
+
 /// Where ticks come from: a file, a simulator, a terminal.
 pub trait Feed: Send {
     /// The next tick in the feed's own order, or `None` at its end.
@@ -47,6 +50,8 @@ pub struct FeedTick {
     /// What changed.
     pub flags: TickFlags,
 }
+
+stateful!(FeedTick { time, source_sequence, bid, ask, last, volume, instrument, flags });
 
 impl FeedTick {
     /// The record that ingress publishes of it.
@@ -113,5 +118,18 @@ pub trait Venue: Send {
     /// The shortest time between a request and its first report: how far ingress may run ahead of the gateway.
     fn latency_min(&self) -> i64 {
         0
+    }
+
+    /// What the venue holds, for a snapshot. Nothing for a venue that keeps its own books: it is asked what it holds.
+    fn save(&mut self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Puts back what [`Self::save`] gave of a venue with the same settings.
+    ///
+    /// # Errors
+    /// [`StateError`] if it is not what such a venue gives.
+    fn restore(&mut self, words: &[u64]) -> Result<(), StateError> {
+        if words.is_empty() { Ok(()) } else { Err(StateError::Shape { words: words.len() }) }
     }
 }

@@ -31,6 +31,9 @@ pub struct Settings {
     pub risk: RiskSettings,
     /// How orders are worked.
     pub order: OrderSettings,
+    /// How often the journal says what the stages hold; never, in journals that were written before it could.
+    #[serde(default = "CheckpointSettings::none")]
+    pub checkpoint: CheckpointSettings,
 }
 
 /// Why settings that no single stage owns are refused.
@@ -146,6 +149,26 @@ pub struct RecordedEnvironment {
     pub feeds: Vec<String>,
     /// Where each model was, by `sha256:` and the hash of its file, for a recomputation.
     pub models: std::collections::BTreeMap<String, String>,
+}
+
+/// How often the journal says what the stages hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointSettings {
+    /// Steps from one checkpoint to the next, beside the one at the end of every run; 0 is no checkpoints at all.
+    pub every: u64,
+}
+
+impl CheckpointSettings {
+    const fn none() -> Self {
+        Self { every: 0 }
+    }
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { every: 65_536 }
+    }
 }
 
 /// The account that profit and limits are counted in.

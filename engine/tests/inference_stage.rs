@@ -32,6 +32,7 @@ fn settings(agents: Vec<AgentSettings>) -> Settings {
         signal: SignalSettings::default(),
         risk: pawl_engine::risk::RiskSettings::default(),
         order: pawl_engine::order::OrderSettings::default(),
+        checkpoint: pawl_engine::settings::CheckpointSettings::default(),
     }
 }
 

@@ -30,6 +30,8 @@ use std::collections::VecDeque;
 
 use pawl_engine::instrument::Instrument;
 use pawl_engine::port::Venue;
+use pawl_engine::state::{StateError, load, save};
+use pawl_engine::stateful;
 use pawl_journal::record::{
     ExecutionKind, ExecutionReport, InstrumentId, Lots, Micros, OrderAction, OrderRequest, OrderType,
     RejectReason, Side, Tick, Time, TimeInForce,
@@ -48,7 +50,7 @@ pub const LIVE_ORDERS_MAX: usize = 1_024;
 pub struct Paper {
     settings: PaperSettings,
     rules: FillRules,
-    markets: Vec<Market>,
+    markets: Box<[Market]>,
     in_flight: VecDeque<InFlight>,
     arrival_last: Time,
     live: Vec<Order>,
@@ -59,6 +61,12 @@ pub struct Paper {
     requests: u64,
     orders_accepted: u64,
 }
+
+stateful!(Paper {
+    markets, in_flight, arrival_last, live, expiry_next, known, outbox, requests, orders_accepted,
+} but {
+    settings, rules,
+});
 
 /// An instrument as the venue trades it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +80,10 @@ struct Market {
     commission_step: i128,
 }
 
+stateful!(Market { quote, live } but { lots_min, lots_max, commission_step });
+
 /// A request on its way.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct InFlight {
     arrival: Time,
     request: OrderRequest,
@@ -81,6 +91,8 @@ struct InFlight {
     rejected: bool,
     random: Random,
 }
+
+stateful!(InFlight { arrival, request, rejected, random });
 
 impl Market {
     /// Commission of a fill, to the nearest millionth.
@@ -407,6 +419,14 @@ impl Venue for Paper {
 
     fn latency_min(&self) -> i64 {
         self.settings.latency.0
+    }
+
+    fn save(&mut self) -> Vec<u64> {
+        save(self)
+    }
+
+    fn restore(&mut self, words: &[u64]) -> Result<(), StateError> {
+        load(self, words)
     }
 }
 

@@ -13,6 +13,7 @@ use pawl_journal::record::{BarClosed, InstrumentId, Points, Tick, TickFlags, Tim
 use serde::Serialize;
 
 use super::interval::BarInterval;
+use crate::stateful;
 
 /// Ticks that say a trade happened; other ticks repeat the volume of the trade before (MQL5 reference, MqlTick).
 const TRADE: TickFlags =
@@ -41,6 +42,8 @@ pub struct OpenBar {
     pub mid2: i64,
 }
 
+stateful!(OpenBar { open_time, end_time, open, high, low, close, volume, ticks, mid2 });
+
 /// The bars of one instrument.
 #[derive(Debug, Clone)]
 pub(super) struct Bars {
@@ -55,6 +58,8 @@ pub(super) struct Bars {
     /// Open if it has ticks.
     bar: OpenBar,
 }
+
+stateful!(Bars { traded, closed, bar } but { interval_ns, interval_ticks, instrument });
 
 impl Bars {
     pub(super) const fn new(instrument: InstrumentId, interval: BarInterval) -> Self {

@@ -9,12 +9,29 @@ use super::column::{Bollinger, Column, FACTOR_ONE, MacdPeriods, WarmUp};
 use super::indicator::{Atr, Bands, Ema, Macd, Moments, Obv, Rsi};
 use super::tick::{pick, window};
 use super::window::Window;
+use crate::state::{State, Visitor};
+use crate::stateful;
 
 #[derive(Debug, Clone)]
 struct Mean {
     period: u32,
     sum: i64,
     place: u32,
+}
+
+stateful!(Mean { sum } but { period, place });
+
+/// An indicator and the place of its column.
+#[derive(Debug, Clone)]
+struct Placed<T> {
+    indicator: T,
+    place: u32,
+}
+
+impl<T: State> State for Placed<T> {
+    fn visit<V: Visitor>(&mut self, visitor: &mut V) {
+        self.indicator.visit(visitor);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +43,8 @@ struct MacdColumns {
     histogram_place: Option<u32>,
 }
 
+stateful!(MacdColumns { macd } but { periods, macd_place, signal_place, histogram_place });
+
 #[derive(Debug, Clone)]
 struct BandColumns {
     parameters: Bollinger,
@@ -33,6 +52,8 @@ struct BandColumns {
     b_place: Option<u32>,
     width_place: Option<u32>,
 }
+
+stateful!(BandColumns { bands } but { parameters, b_place, width_place });
 
 /// The columns that change when a bar of one instrument closes.
 #[derive(Debug, Clone)]
@@ -46,15 +67,20 @@ pub(super) struct BarColumns {
     closes: Window,
     return_bar: Option<u32>,
     smas: Box<[Mean]>,
-    emas: Box<[(Ema, u32)]>,
-    rsis: Box<[(Rsi, u32)]>,
+    emas: Box<[Placed<Ema>]>,
+    rsis: Box<[Placed<Rsi>]>,
     macds: Box<[MacdColumns]>,
     bands: Box<[BandColumns]>,
-    atrs: Box<[(Atr, u32)]>,
-    obv: Option<(Obv, u32)>,
+    atrs: Box<[Placed<Atr>]>,
+    /// One, or none.
+    obvs: Box<[Placed<Obv>]>,
     /// Place and warm-up of every column here.
     warm_ups: Box<[(u32, u32)]>,
 }
+
+stateful!(BarColumns { bars, mid2_before, closes, smas, emas, rsis, macds, bands, atrs, obvs } but {
+    warm_at, points_per_unit, return_bar, warm_ups,
+});
 
 impl BarColumns {
     /// The bar columns among `columns`, for an instrument with this many points in one unit of price.
@@ -80,20 +106,22 @@ impl BarColumns {
                 _ => None,
             }),
             emas: pick(columns, |c, place| match c {
-                Column::Ema(period) => Some((Ema::new(period), place)),
+                Column::Ema(period) => Some(Placed { indicator: Ema::new(period), place }),
                 _ => None,
             }),
             rsis: pick(columns, |c, place| match c {
-                Column::Rsi(period) => Some((Rsi::new(period), place)),
+                Column::Rsi(period) => Some(Placed { indicator: Rsi::new(period), place }),
                 _ => None,
             }),
             macds: macds(columns),
             bands: bands(columns),
             atrs: pick(columns, |c, place| match c {
-                Column::Atr(period) => Some((Atr::new(period), place)),
+                Column::Atr(period) => Some(Placed { indicator: Atr::new(period), place }),
                 _ => None,
             }),
-            obv: place_of(Column::Obv).map(|place| (Obv::default(), place)),
+            obvs: pick(columns, |c, place| {
+                (c == Column::Obv).then(|| Placed { indicator: Obv::default(), place })
+            }),
             warm_ups,
         }
     }
@@ -109,11 +137,11 @@ impl BarColumns {
             sma.sum = sma.sum.wrapping_add(close).wrapping_sub(self.closes.back(bars, sma.period));
             set(sma.place, sma.sum as f64 / (f64::from(sma.period) * unit));
         }
-        for (ema, place) in &mut self.emas {
-            set(*place, ema.push(close as f64) / unit);
+        for Placed { indicator, place } in &mut self.emas {
+            set(*place, indicator.push(close as f64) / unit);
         }
-        for (rsi, place) in &mut self.rsis {
-            set(*place, rsi.push(close));
+        for Placed { indicator, place } in &mut self.rsis {
+            set(*place, indicator.push(close));
         }
         for columns in &mut self.macds {
             let value = columns.macd.push(close);
@@ -127,11 +155,11 @@ impl BarColumns {
             columns.b_place.inspect(|place| set(*place, bands.percent_b(close)));
             columns.width_place.inspect(|place| set(*place, bands.width()));
         }
-        for (atr, place) in &mut self.atrs {
-            set(*place, atr.push(bar.high.0, bar.low.0, close) / unit);
+        for Placed { indicator, place } in &mut self.atrs {
+            set(*place, indicator.push(bar.high.0, bar.low.0, close) / unit);
         }
-        if let Some((obv, place)) = &mut self.obv {
-            set(*place, obv.push(close, bar.volume));
+        for Placed { indicator, place } in &mut self.obvs {
+            set(*place, indicator.push(close, bar.volume));
         }
         self.closes.put(bars, close);
         self.mid2_before = mid2;
@@ -170,7 +198,7 @@ impl BarColumns {
             + self.macds.len()
             + self.bands.len()
             + self.atrs.len()
-            + usize::from(self.obv.is_some())
+            + self.obvs.len()
     }
 }
 

@@ -3,6 +3,8 @@
 //! Their numbers are in whatever unit goes in (the stage feeds points); what they say during warm-up means nothing.
 //! Where a sum is over a window it is an exact integer, so that nothing drifts however long the engine runs.
 
+use crate::stateful;
+
 /// An exponential average: the mean of the first `period` values, from then on value by value with weight 2/(period+1).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ema {
@@ -11,6 +13,8 @@ pub(super) struct Ema {
     weight: f64,
     value: f64,
 }
+
+stateful!(Ema { seen, value } but { period, weight });
 
 impl Ema {
     pub(super) fn new(period: u32) -> Self {
@@ -41,6 +45,8 @@ struct Wilder {
     value: f64,
 }
 
+stateful!(Wilder { seen, value } but { period });
+
 impl Wilder {
     const fn new(period: u32) -> Self {
         Self { period, seen: 0, value: 0.0 }
@@ -68,6 +74,8 @@ pub(super) struct Rsi {
     loss: Wilder,
     close_before: Option<i64>,
 }
+
+stateful!(Rsi { gain, loss, close_before });
 
 impl Rsi {
     pub(super) const fn new(period: u32) -> Self {
@@ -100,6 +108,8 @@ pub(super) struct Macd {
     seen: u32,
 }
 
+stateful!(Macd { fast, slow, signal, seen });
+
 impl Macd {
     pub(super) fn new(fast: u32, slow: u32, signal: u32) -> Self {
         Self { fast: Ema::new(fast), slow: Ema::new(slow), signal: Ema::new(signal), seen: 0 }
@@ -128,6 +138,8 @@ pub(super) struct Atr {
     close_before: Option<i64>,
 }
 
+stateful!(Atr { range, close_before });
+
 impl Atr {
     pub(super) const fn new(period: u32) -> Self {
         Self { range: Wilder::new(period), close_before: None }
@@ -145,6 +157,8 @@ pub(super) struct Obv {
     total: i64,
     close_before: Option<i64>,
 }
+
+stateful!(Obv { total, close_before });
 
 impl Obv {
     pub(super) fn push(&mut self, close: i64, volume: u64) -> f64 {
@@ -165,6 +179,8 @@ pub(super) struct Moments {
     sum: i64,
     squares: i128,
 }
+
+stateful!(Moments { sum, squares } but { period });
 
 impl Moments {
     pub(super) const fn new(period: u32) -> Self {
@@ -207,6 +223,8 @@ pub(super) struct Bands {
     pub(super) moments: Moments,
     pub(super) factor: f64,
 }
+
+stateful!(Bands { moments } but { factor });
 
 impl Bands {
     /// %B: 0 on the lower band, 1 on the upper, 0.5 if they coincide.

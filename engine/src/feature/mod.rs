@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Stage;
 use crate::settings::Settings;
+use crate::stateful;
 use bar::Bars;
 use bar_columns::BarColumns;
 use day::Day;
@@ -70,6 +71,8 @@ struct Book {
     values: Box<[f32]>,
 }
 
+stateful!(Book { bars, tick_columns, bar_columns, values });
+
 impl Book {
     fn new(instrument: InstrumentId, digits: u8, interval: BarInterval, columns: &[Column]) -> Self {
         // Powers of ten are exact floats up to 10^22.
@@ -101,8 +104,10 @@ pub struct Feature {
     columns: Vec<Column>,
     symbols: Vec<String>,
     day: Day,
-    books: Vec<Book>,
+    books: Box<[Book]>,
 }
+
+stateful!(Feature { books } but { schema, columns, symbols, day });
 
 impl Feature {
     /// Builds windows and bars for every instrument.

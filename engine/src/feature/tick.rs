@@ -12,6 +12,7 @@ use super::column::{Column, WarmUp};
 use super::day::Day;
 use super::indicator::{Ema, Moments, wide_to_f64};
 use super::window::Window;
+use crate::stateful;
 
 /// Units of a fixed-point return in one: 2^56.
 const RETURN_ONE: f64 = 72_057_594_037_927_936.0;
@@ -36,11 +37,15 @@ struct Mean {
     divisor: f64,
 }
 
+stateful!(Mean { sum } but { period, place, divisor });
+
 #[derive(Debug, Clone)]
 struct Score {
     moments: Moments,
     place: u32,
 }
+
+stateful!(Score { moments } but { place });
 
 #[derive(Debug, Clone, Copy)]
 struct Volatility {
@@ -49,11 +54,15 @@ struct Volatility {
     place: u32,
 }
 
+stateful!(Volatility { squares } but { period, place });
+
 #[derive(Debug, Clone)]
 struct Average {
     ema: Ema,
     place: u32,
 }
+
+stateful!(Average { ema } but { place });
 
 /// The columns that change with every tick of one instrument.
 #[derive(Debug, Clone)]
@@ -82,6 +91,12 @@ pub(super) struct TickColumns {
     /// Place and warm-up of every column here.
     warm_ups: Box<[(u32, u32)]>,
 }
+
+stateful!(TickColumns {
+    ticks, mid2_before, mids, spreads, times, moves, tick_smas, tick_emas, spread_means, spread_scores, volatilities,
+} but {
+    warm_at, half_points, mid, spread, day_sin, day_cos, returns, rates, warm_ups,
+});
 
 impl TickColumns {
     /// The tick columns among `columns`, for an instrument with this many points in one unit of price.

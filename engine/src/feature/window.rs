@@ -9,6 +9,8 @@
 //! Invariants: `back(n)` is asked for `1 <= n <= longest` only; before `n` values came in it reads 0, which lets
 //! running sums start without a branch.
 
+use crate::stateful;
+
 /// The last values of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Window {
@@ -16,6 +18,8 @@ pub(super) struct Window {
     mask: usize,
     longest: usize,
 }
+
+stateful!(Window { values } but { mask, longest });
 
 impl Window {
     /// A window for columns that look back at most so far; 0 keeps nothing.

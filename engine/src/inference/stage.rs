@@ -22,6 +22,7 @@ use crate::Stage;
 use crate::feature::Schema;
 use crate::instrument::INSTRUMENTS_MAX;
 use crate::settings::Settings;
+use crate::stateful;
 
 /// Most agents of one engine.
 pub const AGENTS_MAX: usize = 16;
@@ -33,13 +34,15 @@ pub struct Inference {
     threshold: f32,
     instruments: usize,
     /// By agent, then instrument.
-    seats: Vec<Seat>,
-    unanswered: Vec<u64>,
+    seats: Box<[Seat]>,
+    unanswered: Box<[u64]>,
     row: Box<[f32; FEATURE_COLUMNS_MAX]>,
     supplied: [Option<Prediction>; AGENTS_MAX],
     /// Whether the next step takes them.
     supplying: bool,
 }
+
+stateful!(Inference { seats, unanswered } but { agents, threshold, instruments, row, supplied, supplying });
 
 /// What one agent said last of one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -53,6 +56,8 @@ pub struct Seat {
     /// A bar closed and no vector came since.
     pub bar_closed: bool,
 }
+
+stateful!(Seat { time, score, spoke, bar_closed });
 
 /// The stage's whole state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -89,6 +94,22 @@ impl Inference {
         Self::build(settings, schema, Agent::recorded)
     }
 
+    /// The stage of a what-if: the models of the agents for which `runs` is true are loaded, the predictions of the
+    /// others are taken from the journal, as [`Self::supply_recorded`] gives them.
+    ///
+    /// # Errors
+    /// As [`Self::load`] and [`Self::recorded`].
+    pub fn partly_recorded(
+        settings: &Settings,
+        schema: &Schema,
+        models: &Models,
+        runs: impl Fn(&super::AgentSettings) -> bool,
+    ) -> Result<Self, InferenceError> {
+        Self::build(settings, schema, |agent, vector| {
+            if runs(agent) { Agent::load(agent, vector, models) } else { Agent::recorded(agent, vector) }
+        })
+    }
+
     fn build(
         settings: &Settings,
         schema: &Schema,
@@ -102,8 +123,8 @@ impl Inference {
         Ok(Self {
             threshold: settings.signal.threshold,
             instruments,
-            seats: vec![Seat::default(); agents.len() * instruments],
-            unanswered: vec![0; agents.len()],
+            seats: vec![Seat::default(); agents.len() * instruments].into_boxed_slice(),
+            unanswered: vec![0; agents.len()].into_boxed_slice(),
             row: Box::new([0.0; FEATURE_COLUMNS_MAX]),
             supplied: [None; AGENTS_MAX],
             supplying: false,
@@ -134,8 +155,13 @@ impl Inference {
     /// Gives the recorded step whose model predictions the next `on_step` takes, loaded models or not: so a replay
     /// needs no model, and a recovery ends in exactly the state that the journal tells of.
     pub fn supply(&mut self, recorded: StepRef<'_>) {
-        self.supplied = [None; AGENTS_MAX];
+        self.supply_recorded(recorded);
         self.supplying = true;
+    }
+
+    /// As [`Self::supply`], for the agents whose models are not loaded; the others score by themselves.
+    pub fn supply_recorded(&mut self, recorded: StepRef<'_>) {
+        self.supplied = [None; AGENTS_MAX];
         for prediction in recorded.all::<Prediction>() {
             if let Some(place) = self.supplied.get_mut(usize::from(prediction.agent.0)) {
                 *place = Some(*prediction);

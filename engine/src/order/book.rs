@@ -18,6 +18,7 @@ use super::OrderSettings;
 use super::deadline::{Deadlines, NEVER, after};
 use super::seen::Seen;
 use super::state;
+use crate::stateful;
 
 /// Most orders that can live at once.
 pub const ORDERS_MAX: usize = 128;
@@ -26,7 +27,7 @@ pub const ORDERS_MAX: usize = 128;
 pub const RECENT_MAX: usize = 256;
 
 /// An order and all that is known of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OrderEntry {
     /// Its name.
     pub id: ClientOrderId,
@@ -61,6 +62,25 @@ pub struct OrderEntry {
     /// When it is to be cancelled if it still works.
     pub expires: Time,
 }
+
+stateful!(OrderEntry {
+    id,
+    instrument,
+    side,
+    order_type,
+    source,
+    state,
+    lots,
+    filled,
+    filled_cost,
+    price,
+    price_pending,
+    made,
+    requested,
+    cancel_requested,
+    valid_for_ns,
+    expires,
+});
 
 impl OrderEntry {
     /// A new order, not yet submitted, from the verdict that approved it.
@@ -153,6 +173,8 @@ pub(crate) struct Book {
     /// The earliest deadline of a live order.
     due: Time,
 }
+
+stateful!(Book { live, recent, recent_next, seen, due } but { deadlines } where |book| book.recent_next < RECENT_MAX);
 
 impl Book {
     /// A book without orders.

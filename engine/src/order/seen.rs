@@ -7,6 +7,8 @@
 //!
 //! Reports may come out of order inside the window. A number from before the window counts as applied.
 
+use crate::stateful;
+
 /// How many numbers back a report may come late.
 const WINDOW: u64 = 4_096;
 
@@ -16,6 +18,8 @@ pub(crate) struct Seen {
     highest: u64,
     bits: Box<[u64]>,
 }
+
+stateful!(Seen { highest, bits });
 
 impl Seen {
     /// Nothing seen.

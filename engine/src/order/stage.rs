@@ -13,6 +13,7 @@ use crate::instrument::{INSTRUMENTS_MAX, Instrument};
 use crate::quantity::Decimal;
 use crate::risk::Approved;
 use crate::settings::Settings;
+use crate::stateful;
 
 const fn record_bytes<T>() -> usize {
     size_of::<T>() + RECORD_HEADER_BYTES
@@ -37,9 +38,11 @@ pub struct Order {
     instruments: Vec<Instrument>,
     deviation: i64,
     book: Book,
-    quote_times: Vec<Time>,
+    quote_times: Box<[Time]>,
     approved: Vec<Approved<Verdict>>,
 }
+
+stateful!(Order { book, quote_times } but { instruments, deviation, approved });
 
 impl Order {
     /// Builds the stage with no orders.
@@ -52,7 +55,7 @@ impl Order {
             instruments: settings.instruments.clone(),
             deviation: settings.order.deviation,
             book: Book::new(&settings.order),
-            quote_times: vec![Time(0); settings.instruments.len()],
+            quote_times: vec![Time(0); settings.instruments.len()].into_boxed_slice(),
             approved: Vec::with_capacity(ORDERS_MAX + INSTRUMENTS_MAX),
         })
     }

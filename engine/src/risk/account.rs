@@ -5,6 +5,7 @@
 use pawl_journal::record::{EquityChanged, Micros, Time};
 
 use super::position::saturate;
+use crate::stateful;
 
 const DAY_NS: i64 = 86_400 * Time::SECOND;
 
@@ -30,6 +31,18 @@ pub(super) struct Account {
     /// Equity as the journal knows it.
     told: Micros,
 }
+
+stateful!(Account {
+    balance,
+    unrealised,
+    peak,
+    drawdown_ppm,
+    drawdown_ppm_max,
+    day_start,
+    day_end,
+    followed,
+    told,
+});
 
 impl Account {
     /// An account with an opening balance and nothing held.

@@ -6,6 +6,7 @@ use super::market::Market;
 use super::money::Conversion;
 use super::position::Position;
 use crate::instrument::Instrument;
+use crate::stateful;
 
 /// The last refusal that the journal holds, so that a standing one is written once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +15,8 @@ pub(super) struct Refusal {
     pub(super) action: OrderAction,
     pub(super) reasons: Reasons,
 }
+
+stateful!(Refusal { side, action, reasons });
 
 /// One instrument, as risk sees it.
 #[derive(Debug, Clone)]
@@ -50,6 +53,12 @@ pub(super) struct Desk {
     quiet: [[Time; 2]; 2],
     refusals: [Refusal; 3],
 }
+
+stateful!(Desk {
+    market, position, realised, unconverted, unrealised, commission, signal, stopped, closing, quiet, refusals,
+} but {
+    id, instrument, point_value, volume_min, volume_max, stop_points, conversion, converts,
+});
 
 impl Desk {
     /// A desk with nothing held. The instrument is valid.

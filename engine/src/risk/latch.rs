@@ -3,6 +3,8 @@
 use pawl_journal::record::Reasons;
 use serde::Serialize;
 
+use crate::stateful;
+
 /// How freely the engine trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +67,8 @@ pub(super) struct Latch {
     /// The disk has no room for another segment of the journal: halted.
     pub(super) journal_out: bool,
 }
+
+stateful!(Latch { command, flatten, daily_loss, drawdown, reduce_only, journal_low, journal_out });
 
 impl Latch {
     /// How freely the engine trades.

@@ -22,6 +22,7 @@ use crate::instrument::{INSTRUMENTS_MAX, Instrument};
 use crate::order::ORDERS_MAX;
 use crate::quantity::{Decimal, Ppm, Span};
 use crate::settings::Settings;
+use crate::stateful;
 
 /// Most orders that `max_open_orders` can allow: one place per instrument is kept for closing it.
 const OPEN_ORDERS_MAX: i64 = (ORDERS_MAX - INSTRUMENTS_MAX) as i64;
@@ -33,6 +34,8 @@ const LIMITS: usize = LimitName::ALL.len();
 pub(super) struct Limits {
     values: [i64; LIMITS],
 }
+
+stateful!(Limits { values });
 
 /// A value that a limit cannot have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

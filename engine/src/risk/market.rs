@@ -1,5 +1,6 @@
 //! `Market`: what risk knows of one instrument's quote and of the feed it comes from.
 
+use crate::stateful;
 use pawl_journal::record::{LinkState, Points, Side, Tick, TickMarks, Time};
 
 /// The last quote of an instrument, and whether it may be traded on.
@@ -16,6 +17,8 @@ pub(super) struct Market {
     /// What the feed is.
     pub(super) feed: LinkState,
 }
+
+stateful!(Market { bid, ask, time, marks, feed });
 
 impl Market {
     /// No quote yet, the feed taken for sound.

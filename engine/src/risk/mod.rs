@@ -57,6 +57,7 @@ use crate::instrument::{INSTRUMENTS_MAX, InstrumentError, find};
 use crate::order::{Book, OrderEntry, OrderStyle};
 use crate::quantity::{Decimal, Ppm, Span};
 use crate::settings::Settings;
+use crate::stateful;
 
 /// Limits and sizing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,7 +211,7 @@ struct Terms {
 /// The risk stage.
 #[derive(Debug, Clone)]
 pub struct Risk {
-    desks: Vec<Desk>,
+    desks: Box<[Desk]>,
     limits: Limits,
     sizing: Sizing,
     terms: Terms,
@@ -226,6 +227,12 @@ pub struct Risk {
     /// New orders approved in this step.
     news: u64,
 }
+
+stateful!(Risk {
+    desks, limits, account, latch, book, rate, venue, valued, closing,
+} but {
+    sizing, terms, news,
+});
 
 impl Risk {
     /// Builds the stage with nothing held and nothing working.
@@ -325,9 +332,9 @@ fn sizing(risk: &RiskSettings) -> Result<Sizing, RiskError> {
     Ok(Sizing { fraction_ppm: risk.risk_fraction.0, retry_after_ns: risk.retry_after.0 })
 }
 
-fn desks(settings: &Settings) -> Result<Vec<Desk>, RiskError> {
+fn desks(settings: &Settings) -> Result<Box<[Desk]>, RiskError> {
     let id = |index: usize| InstrumentId(u16::try_from(index).expect("at most 64 instruments"));
-    let mut desks: Vec<_> =
+    let mut desks: Box<[_]> =
         settings.instruments.iter().enumerate().map(|(index, it)| Desk::new(id(index), it)).collect();
     if settings.risk.stop_points > 0 {
         desks.iter_mut().for_each(|desk| desk.stop_points = settings.risk.stop_points);

@@ -4,6 +4,8 @@
 //! rounded toward zero; what the rounding leaves stays in the cost, so realised and unrealised profit together are
 //! always exactly what the fills paid. All in points x lots; money comes later.
 
+use crate::stateful;
+
 /// A net holding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Position {
@@ -12,6 +14,8 @@ pub(super) struct Position {
     /// Sum of price times signed lots of what is open, points x lots.
     pub(super) cost: i128,
 }
+
+stateful!(Position { net, cost });
 
 impl Position {
     /// Takes in a fill of `lots` (positive) at `price` on the side with this sign, and returns the profit that it

@@ -1,5 +1,6 @@
 //! `OrderRate`: how many order messages left in the last minute, over a ring of their times.
 
+use crate::stateful;
 use pawl_journal::record::Time;
 
 /// Most messages a minute that can be counted, and so the highest limit.
@@ -13,6 +14,8 @@ pub(super) struct OrderRate {
     times: Box<[Time]>,
     count: usize,
 }
+
+stateful!(OrderRate { times, count });
 
 impl OrderRate {
     /// Nothing sent.

@@ -131,6 +131,7 @@ impl Core {
             ..*started
         };
         self.step.push_with_tail(&started, [settings, environment].concat().as_bytes());
+        self.pipeline.pass_by(self.step.view());
         self.journal.append(&self.step)?;
         Ok(sequence)
     }
@@ -145,7 +146,9 @@ impl Core {
         ended: &RunEnded,
         message: &str,
     ) -> Result<Sequence, JournalError> {
-        let sequence = self.append_ended(time, ended, message)?;
+        let sequence = self.begin_ended(time, ended, message);
+        self.pipeline.end_run(&mut self.step);
+        self.journal.append(&self.step)?;
         self.journal.seal(SealReason::Ended)?;
         Ok(sequence)
     }
@@ -158,22 +161,21 @@ impl Core {
     pub(crate) fn run_failed(&mut self, ended: &RunEnded, message: &str) -> Result<Sequence, JournalError> {
         // What was published and not committed is not in the journal, so its time does not count.
         let time = self.journal.last_time();
-        // Neither may fit; the seal always does.
-        let _ = self.append_ended(time, ended, message).or_else(|_| self.append_ended(time, ended, ""));
+        // Neither may fit; the seal always does. Without a checkpoint: the stages are a step ahead of the journal.
+        for message in [message, ""] {
+            self.begin_ended(time, ended, message);
+            if self.journal.append(&self.step).is_ok() {
+                break;
+            }
+        }
         self.journal.seal(SealReason::Failed)?;
         Ok(Sequence(self.journal.next_sequence().0 - 1))
     }
 
-    fn append_ended(
-        &mut self,
-        time: Time,
-        ended: &RunEnded,
-        message: &str,
-    ) -> Result<Sequence, JournalError> {
+    fn begin_ended(&mut self, time: Time, ended: &RunEnded, message: &str) -> Sequence {
         let sequence = self.journal.next_sequence();
         self.step.begin(sequence, time);
         self.step.push_with_tail(ended, message.as_bytes());
-        self.journal.append(&self.step)?;
-        Ok(sequence)
+        sequence
     }
 }

@@ -28,8 +28,8 @@ use super::ring::{Envelope, Publisher};
 use super::run::{Answer, CommandRequest, End, relax};
 use crate::Input;
 
-/// After the last tick, reports that are due within this much event time are still taken.
-const DRAIN: i64 = 300 * Time::SECOND;
+/// After the last tick, reports that are due within this much event time are still taken, ns.
+pub const DRAIN: i64 = 300 * Time::SECOND;
 
 /// Commands that may wait for their step to be committed.
 const ANSWERS_MAX: usize = 64;

@@ -4,6 +4,8 @@ use pawl_journal::log::JournalError;
 use pawl_journal::record::{Difference, Sequence};
 
 use crate::port::FeedError;
+use crate::snapshot::SnapshotError;
+use crate::state::StateError;
 
 /// Why a run could not begin, or could not end in order.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,19 @@ pub enum RunError {
     VenueDiffers {
         /// The step with the report.
         sequence: Sequence,
+    },
+    /// The snapshots beside the journal cannot be listed.
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotError),
+    /// A snapshot is no state of this build and these settings.
+    #[error(
+        "the snapshot after step {sequence} cannot be restored: {source}; delete it, and a new one is written"
+    )]
+    Snapshot {
+        /// The last step that it covers.
+        sequence: Sequence,
+        /// What is wrong with it.
+        source: StateError,
     },
     /// A feed is not the one that the journal was made of, or cannot be read up to where it ended.
     #[error(transparent)]

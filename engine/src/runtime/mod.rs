@@ -20,9 +20,11 @@ mod progress;
 mod recovery;
 mod ring;
 mod run;
+mod twin;
 
 pub use affinity::{available_cores, pin};
 pub use clock::{Clock, Instant};
+pub use edge::DRAIN;
 pub use error::RunError;
 pub use ingress::{Handling, IngressSettings};
 pub use latency::{Latency, Percentiles};
@@ -32,3 +34,4 @@ pub use run::{
     Answer, CommandRequest, DurabilityReport, Outcome, Prepared, Run, RunOptions, RunTexts, Sources,
     Threading,
 };
+pub use twin::{Reached, Twin};

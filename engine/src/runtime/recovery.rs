@@ -1,131 +1,69 @@
-//! Recovery: brings pipeline, ingress and venue to the state that an existing journal ends in.
+//! Recovery: brings a twin to the end of an existing journal.
 //!
-//! Every recorded step is run again and compared with the record; a difference refuses to trade. The venue is shown
-//! what it was shown before, and its answers are checked against the reports that the journal holds.
+//! ```text
+//!  newest verified snapshot of this build, or the beginning > every step behind it, run again and compared
+//! ```
+//!
+//! A difference refuses to trade. A snapshot only saves time: whatever speaks against one, an older one is taken.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use pawl_journal::log::Reader;
-use pawl_journal::record::{
-    ExecutionReport, Kind, OrderRequest, RunStarted, Sequence, Step, StepRef, Tick, Time,
-};
+use pawl_journal::record::Sequence;
 
 use super::error::RunError;
-use super::ingress::Ingress;
 use super::progress::Progress;
-use crate::pipeline::Pipeline;
-use crate::port::Venue;
+use super::twin::Twin;
+use crate::differing::differing_keys;
+use crate::snapshot::Snapshots;
 
-/// What was found in the journal.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Restored {
-    /// The last step.
-    pub(crate) last: Sequence,
-    /// Its time.
-    pub(crate) time: Time,
-    /// Runs before this one.
-    pub(crate) runs: u32,
-}
-
-/// Runs the journal in `directory` again.
+/// Brings `twin`, which is at its beginning, to the end of the journal in `directory`. Returns the last step of the
+/// snapshot that it began at; 0 for the beginning.
 ///
 /// # Errors
 /// [`RunError::SettingsChanged`] if the journal was written with other settings, [`RunError::Diverged`] if this build
-/// decides differently from what is recorded, [`RunError::Journal`] if it cannot be read.
+/// decides differently from what is recorded, [`RunError::NoStart`] if its beginning is gone and no snapshot stands in
+/// for it, [`RunError::Journal`] or [`RunError::Snapshots`] if it cannot be read.
 pub(crate) fn restore(
     directory: &Path,
-    settings: &str,
-    pipeline: &mut Pipeline,
-    ingress: &mut Ingress,
-    venue: &mut dyn Venue,
+    build_hash: u64,
+    twin: &mut Twin,
     progress: &Progress,
-) -> Result<Restored, RunError> {
-    let mut restored = Restored::default();
-    let mut scratch = Step::new();
+) -> Result<Sequence, RunError> {
     let mut reader = Reader::open(directory)?;
+    let last = reader.last_sequence()?;
+    let snapshots = Snapshots::of(directory);
+    let mut restored_from = Sequence(0);
+    if let Some(snapshot) = snapshots.newest(reader.journal_id(), build_hash, last, |_, _| {})? {
+        twin.restore(&snapshot)?;
+        reader.seek(Sequence(snapshot.sequence + 1))?;
+        restored_from = Sequence(snapshot.sequence);
+    }
     while let Some(frame) = reader.next()? {
-        let step = frame.step();
-        let started = step.record(Kind::RunStarted);
-        // A pruned journal may begin with a later run, which took over what the runs before it left.
-        if restored.runs == 0 && (started.is_none() || step.sequence().0 > 1) {
-            return Err(RunError::NoStart { sequence: step.sequence() });
-        }
-        if let Some(record) = started {
-            let recorded = record.get::<RunStarted>().map_or("", |started| started.texts(&record).0);
-            check_settings(recorded, settings)?;
-            restored.runs += 1;
-        }
-        if let Some(difference) = pipeline.rerun(step, &mut scratch) {
-            return Err(RunError::Diverged { sequence: step.sequence(), difference: Box::new(difference) });
-        }
-        ingress.restore(step);
-        restore_venue(step, venue)?;
-        restored.last = step.sequence();
-        restored.time = step.time();
-        progress.restored.store(step.sequence().0, Ordering::Relaxed);
+        twin.follow(frame.step())?;
+        progress.restored.store(twin.reached().sequence.0, Ordering::Relaxed);
     }
-    Ok(restored)
+    Ok(restored_from)
 }
 
-fn restore_venue(step: StepRef<'_>, venue: &mut dyn Venue) -> Result<(), RunError> {
-    if let Some(report) = step.get::<ExecutionReport>() {
-        let answered = venue.poll(step.time());
-        if answered.map(|(_, answer)| answer) != Some(*report) {
-            return Err(RunError::VenueDiffers { sequence: step.sequence() });
-        }
-    }
-    if let Some(tick) = step.get::<Tick>() {
-        venue.on_tick(tick, step.time());
-    }
-    if step.has_orders() {
-        for request in step.all::<OrderRequest>() {
-            venue.submit(request, step.time());
-        }
-    }
-    Ok(())
-}
-
-fn check_settings(recorded: &str, settings: &str) -> Result<(), RunError> {
+/// Refuses settings that are not those recorded, and names the keys.
+///
+/// # Errors
+/// [`RunError::SettingsChanged`].
+pub(super) fn check_settings(recorded: &str, settings: &str) -> Result<(), RunError> {
     if recorded == settings {
         return Ok(());
     }
     let parse = |text: &str| serde_json::from_str(text).unwrap_or(serde_json::Value::Null);
-    let mut keys = Vec::new();
-    differing_keys("", &parse(recorded), &parse(settings), &mut keys);
+    let keys: Vec<_> = differing_keys(&parse(recorded), &parse(settings))
+        .into_iter()
+        .map(|it| format!("{} (journal {}, now {})", it.key, it.left, it.right))
+        .collect();
     if keys.is_empty() {
         return Ok(());
     }
     Err(RunError::SettingsChanged { keys: keys.join(", ") })
-}
-
-/// Names the keys in which two settings differ.
-fn differing_keys(path: &str, left: &serde_json::Value, right: &serde_json::Value, keys: &mut Vec<String>) {
-    use serde_json::Value;
-    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match (left, right) {
-        (Value::Object(a), Value::Object(b)) => {
-            let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
-            names.sort();
-            names.dedup();
-            for key in names {
-                let missing = &Value::Null;
-                differing_keys(
-                    &join(key),
-                    a.get(key).unwrap_or(missing),
-                    b.get(key).unwrap_or(missing),
-                    keys,
-                );
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                differing_keys(&format!("{path}[{index}]"), a, b, keys);
-            }
-        }
-        (a, b) if a == b => {}
-        (a, b) => keys.push(format!("{path} (journal {a}, now {b})")),
-    }
 }
 
 #[cfg(test)]

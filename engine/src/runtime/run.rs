@@ -25,8 +25,9 @@ use super::health::Health;
 use super::ingress::Ingress;
 use super::latency::Percentiles;
 use super::progress::Progress;
-use super::recovery::{Restored, restore};
+use super::recovery::restore;
 use super::ring::{Polled, Subscriber, ring};
+use super::twin::{Reached, Twin};
 use crate::pipeline::Pipeline;
 use crate::port::{Feed, Venue};
 use crate::risk::{Mode, RiskView};
@@ -121,6 +122,8 @@ pub struct Outcome {
     pub last: Sequence,
     /// The last step that was in the journal before; 0 if it was new.
     pub resumed_after: Sequence,
+    /// The last step of the snapshot from which the state was restored; 0 if every step was run again.
+    pub restored_from: Sequence,
     /// Time from publishing an input to its order leaving the gateway.
     pub gateway: Percentiles,
     /// How durable the journal is, and what that cost.
@@ -157,7 +160,8 @@ pub struct Prepared {
     pipeline: Pipeline,
     ingress: Ingress,
     venue: Box<dyn Venue>,
-    restored: Restored,
+    restored: Reached,
+    restored_from: Sequence,
     texts: RunTexts,
     options: RunOptions,
     clock: Clock,
@@ -174,6 +178,7 @@ pub struct Run {
     options: RunOptions,
     clock: Clock,
     resumed_after: Sequence,
+    restored_from: Sequence,
     first: Sequence,
     before: RiskView,
 }
@@ -189,7 +194,19 @@ impl Prepared {
 
     /// As [`Self::begin`]; what the edge hears of the journal comes from `health`.
     fn begin_with(self, health: impl FnOnce(Watermarks) -> Box<dyn Health>) -> Result<Run, RunError> {
-        let Self { claim, pipeline, ingress, venue, restored, texts, options, clock, progress, .. } = self;
+        let Self {
+            claim,
+            pipeline,
+            ingress,
+            venue,
+            restored,
+            restored_from,
+            texts,
+            options,
+            clock,
+            progress,
+            ..
+        } = self;
         let journal = claim.begin()?;
         let mut core = Core::new(pipeline, journal, clock.clone(), options.stamps, Arc::clone(&progress));
         let started = RunStarted {
@@ -214,7 +231,7 @@ impl Prepared {
         let (commands, stop) = (self.commands, self.stop);
         let edge = Edge::new(ingress, gateway, clock.clone(), first, options.speed, commands, stop, progress);
         let before = core.risk();
-        Ok(Run { core, edge, options, clock, resumed_after: restored.last, first, before })
+        Ok(Run { core, edge, options, clock, resumed_after: restored.sequence, restored_from, first, before })
     }
 }
 
@@ -227,7 +244,7 @@ impl Run {
     pub fn prepare(
         directory: &Path,
         settings: &Settings,
-        mut pipeline: Pipeline,
+        pipeline: Pipeline,
         texts: &RunTexts,
         options: RunOptions,
         sources: Sources,
@@ -241,14 +258,16 @@ impl Run {
         let claim = Claim::take(directory, &options.journal)?;
         // Set once, as the watermarks are.
         let _ = progress.recovered.set(claim.recovered());
-        let Sources { feeds, mut venue, commands, stop } = sources;
-        let mut ingress = Ingress::new(&settings.ingress, feeds);
-        let is_new = claim.next_sequence().0 == 1;
-        let restored = if is_new {
-            Restored::default()
+        let Sources { feeds, venue, commands, stop } = sources;
+        let mut twin = Twin::new(settings, &texts.settings, feeds.len(), pipeline, venue);
+        let restored_from = if claim.next_sequence().0 > 1 {
+            restore(directory, texts.build_hash, &mut twin, progress)?
         } else {
-            restore(directory, &texts.settings, &mut pipeline, &mut ingress, &mut *venue, progress)?
+            Sequence(0)
         };
+        let restored = twin.reached();
+        let Twin { pipeline, intake, venue, .. } = twin;
+        let mut ingress = Ingress::new(&settings.ingress, feeds, intake);
         ingress.start()?;
         progress.mode.store(pipeline.risk.mode().code(), Ordering::Relaxed);
         Ok(Prepared {
@@ -257,6 +276,7 @@ impl Run {
             ingress,
             venue,
             restored,
+            restored_from,
             texts: texts.clone(),
             options,
             clock: Clock::new(),
@@ -278,7 +298,7 @@ impl Run {
     /// # Errors
     /// [`RunError`] when the environment fails on the way; the journal is sealed or can be recovered then.
     pub fn drive(self) -> Result<Outcome, RunError> {
-        let Self { core, mut edge, options, clock, resumed_after, first, before } = self;
+        let Self { core, mut edge, options, clock, resumed_after, restored_from, first, before } = self;
         let began = clock.now();
         let Driven { mut core, end, pinned } = match options.threading {
             Threading::Single => drive_single(&mut edge, core, &options),
@@ -303,6 +323,7 @@ impl Run {
             first,
             last,
             resumed_after,
+            restored_from,
             ring_full: edge.ring_full(),
             gateway: gateway.percentiles(),
             durability: DurabilityReport {

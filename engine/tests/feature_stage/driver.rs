@@ -51,6 +51,7 @@ pub(crate) fn settings(symbols: &[&str], bars: &str, columns: &[&str]) -> Settin
         signal: pawl_engine::inference::SignalSettings::default(),
         risk: pawl_engine::risk::RiskSettings::default(),
         order: pawl_engine::order::OrderSettings::default(),
+        checkpoint: pawl_engine::settings::CheckpointSettings::default(),
     }
 }
 

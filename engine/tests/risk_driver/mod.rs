@@ -39,6 +39,7 @@ pub(crate) fn settings_of(symbols: &[&str]) -> Settings {
         signal: Default::default(),
         risk: RiskSettings { max_drawdown: Ppm(500_000), ..RiskSettings::default() },
         order: OrderSettings { valid_for: Span(0), ..OrderSettings::default() },
+        checkpoint: pawl_engine::settings::CheckpointSettings::default(),
     }
 }
 

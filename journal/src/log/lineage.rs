@@ -12,7 +12,11 @@
 //! Invariants: headers are read and no frames, one of them unless something is wrong; a segment that the writer has gone
 //! on in counts before it has its name.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use crate::record::Sequence;
 
 use super::directory::{Directory, segment_name};
 use super::error::{HeaderDamage, JournalError};
@@ -21,11 +25,12 @@ use super::header::Fields;
 use super::pruned;
 use super::recovery::follows;
 use super::segment::{Head, read_head};
-use super::storage::Storage;
+use super::storage::{Disk, Storage};
 
-/// Which segment a step was in.
+/// Which segment a step was in: by this a step that was seen can be told from one that took its sequence after a
+/// recovery or a repair had cut the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub struct Origin {
     /// The segment's first sequence.
     first_sequence: u64,
     /// The turn it was written in.
@@ -45,6 +50,37 @@ pub(super) struct Cut {
 }
 
 impl Origin {
+    /// The origin of a step of the journal in `dir`; `None` if the journal begins behind it.
+    ///
+    /// # Errors
+    /// [`JournalError::NoJournal`], [`JournalError::NotAJournal`], [`JournalError::NewerFormat`],
+    /// [`JournalError::Damaged`], [`JournalError::Io`].
+    pub fn of_step(dir: &Path, sequence: Sequence) -> Result<Option<Self>, JournalError> {
+        Self::find(&Directory::new(Disk::new(dir)), sequence.0)
+    }
+
+    /// Whether the journal in `dir` still goes on from the step that was seen with this sequence, and so from every
+    /// one before it.
+    ///
+    /// # Errors
+    /// As [`Self::of_step`].
+    pub fn holds(&self, dir: &Path, sequence: Sequence) -> Result<bool, JournalError> {
+        let now = Self::of_step(dir, sequence)?;
+        Ok(now.is_some_and(|now| (now.first_sequence, now.seed) == (self.first_sequence, self.seed)))
+    }
+
+    /// The origin as three numbers, for whoever keeps it.
+    #[must_use]
+    pub const fn words(self) -> [u64; 3] {
+        [self.first_sequence, self.epoch, self.seed as u64]
+    }
+
+    /// The origin that [`Self::words`] gave.
+    #[must_use]
+    pub const fn from_words([first_sequence, epoch, seed]: [u64; 3]) -> Self {
+        Self { first_sequence, epoch, seed: seed as u32 }
+    }
+
     fn of(fields: &Fields) -> Self {
         let seed = Seed::new(fields.salt, fields.epoch).value();
         Self { first_sequence: fields.first_sequence, epoch: fields.epoch, seed }

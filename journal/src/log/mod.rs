@@ -60,6 +60,7 @@ pub use cursor::{Cursor, CursorEntry, CursorPlace};
 pub use cut::Quarantined;
 pub use error::{CursorDamage, Damage, HeaderDamage, JournalError};
 pub use frame::Frame;
+pub use lineage::Origin;
 pub use options::{Durability, JournalOptions};
 pub use pruned::{Pruned, pruned};
 pub use reader::Reader;

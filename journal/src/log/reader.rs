@@ -116,6 +116,12 @@ impl<S: Storage> Reader<S> {
         Ok(end)
     }
 
+    /// The journal's id: random, the same for all of its segments.
+    #[must_use]
+    pub fn journal_id(&self) -> [u8; 16] {
+        self.traversal.journal_id()
+    }
+
     /// The journal's directory.
     #[must_use]
     pub fn dir(&self) -> &Path {

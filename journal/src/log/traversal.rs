@@ -57,6 +57,11 @@ impl<S: Storage> Traversal<S> {
         Ok(Self { segment, walk, seal: None, directory, durable, from_sequence: 0, from_time: i64::MIN })
     }
 
+    /// The journal's id.
+    pub(super) fn journal_id(&self) -> [u8; 16] {
+        self.segment.fields.journal_id
+    }
+
     /// The journal's directory.
     pub(super) fn directory(&self) -> &Directory<S> {
         &self.directory

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::record::{Kind, OutputHasher, Sequence, StepRef, Time};
+use crate::record::{Kind, OutputHash, Sequence, StepRef, Time};
 
 use super::beside;
 use super::control::{Digest, SEAL_SPAN, SEALED_ROLLED, Seal};
@@ -107,7 +107,6 @@ struct Verifier<'a, S: Storage> {
     durable: u64,
     hashes: BTreeMap<u64, Hashed>,
     digests: BTreeMap<u64, Digest>,
-    hasher: OutputHasher,
     counts: [u64; 128],
     verified: Verified,
 }
@@ -119,7 +118,6 @@ impl<'a, S: Storage> Verifier<'a, S> {
             head.ok().flatten().map_or(0, |(_, len)| len)
         };
         let total_bytes = segments.iter().map(bytes).sum();
-        let hasher = OutputHasher::new();
         let verified = Verified {
             segments: segments.len() as u64,
             steps: 0,
@@ -130,7 +128,7 @@ impl<'a, S: Storage> Verifier<'a, S> {
             bytes: total_bytes,
             record_counts: BTreeMap::new(),
             unknown_records: 0,
-            output_hash: hasher.finish(),
+            output_hash: OutputHash::default(),
             durable_sequence: Sequence(0),
             durable_by: None,
             hashed_segments: 0,
@@ -150,7 +148,6 @@ impl<'a, S: Storage> Verifier<'a, S> {
             durable: 0,
             hashes: BTreeMap::new(),
             digests: BTreeMap::new(),
-            hasher,
             counts: [0; 128],
             verified,
         }
@@ -160,7 +157,6 @@ impl<'a, S: Storage> Verifier<'a, S> {
         (self.progress)(self.total_bytes, self.total_bytes);
         let known = |kind: &Kind| (*kind, self.counts[usize::from(kind.code())]);
         self.verified.record_counts = Kind::ALL.iter().map(known).filter(|(_, count)| *count > 0).collect();
-        self.verified.output_hash = self.hasher.finish();
         if self.before.is_none() {
             self.verified.is_written = self.directory.storage.is_locked();
         }
@@ -417,15 +413,12 @@ impl<'a, S: Storage> Verifier<'a, S> {
 
     fn step(&mut self, segment: &Segment<S>, offset: usize, len: usize) {
         let step = StepRef::from_frame(segment.region.committed(offset, len)).expect("a step has a header");
-        let Self { hasher, counts, verified, .. } = self;
-        hasher.begin(step);
-        let is_well_formed = step.look(|kind, record| {
-            match kind {
-                Some(kind) => counts[usize::from(kind.code())] += 1,
-                None => verified.unknown_records += 1,
-            }
-            hasher.record(kind, record);
+        let Self { counts, verified, .. } = self;
+        let is_well_formed = step.look(|kind| match kind {
+            Some(kind) => counts[usize::from(kind.code())] += 1,
+            None => verified.unknown_records += 1,
         });
+        verified.output_hash = verified.output_hash.after(step);
         if !is_well_formed {
             self.find(segment, offset, step.sequence().0, Damage::Records);
         }

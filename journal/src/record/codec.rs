@@ -41,6 +41,18 @@ pub trait Body: FromBytes + IntoBytes + Immutable + KnownLayout + Copy + sealed:
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>));
 }
 
+/// The bytes of a record's body.
+#[must_use]
+pub fn body_bytes<T: Body>(body: &T) -> &[u8] {
+    body.as_bytes()
+}
+
+/// The body with these bytes, if there are as many as it has.
+#[must_use]
+pub fn body_of<T: Body>(bytes: &[u8]) -> Option<T> {
+    T::read_from_bytes(bytes).ok()
+}
+
 pub(super) mod sealed {
     /// Keeps [`super::Body`] to this crate.
     pub trait Sealed {}

@@ -1,88 +1,53 @@
 //! The output hash: one number that is equal for two runs that decided the same.
 //!
-//! XXH3 (128 bits) over every step's sequence, time and records, except `Stamps` (measurements) and the
-//! part of `RunStarted` that describes the build, the machine and the threading, and the message of `RunEnded`. It tells runs apart that differ;
-//! it is no defence against somebody who forges one.
+//! ```text
+//!  hash of step N = XXH3( hash of step N-1, sequence, time, orders flag, XXH3( what step N decided ) )
+//! ```
+//!
+//! A chain: the hash after a step stands for that step and every one before it, so it can be told at any step and
+//! taken up again behind any. What a step decided are its records but for `Stamps` (measurements) and `Checkpoint`
+//! (how a build holds its state), of `RunStarted` the settings and of `RunEnded` all but the message. It tells runs
+//! apart that differ; it is no defence against somebody who forges one.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec::{IntoBytes as _, Record};
 use super::input::{RunEnded, RunStarted};
 use super::kind::Kind;
 use super::step::StepRef;
 
-/// The hash of everything a run decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OutputHash(pub u128);
+/// The hash of everything that a run decided, up to a step. The default is that of no step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct OutputHash(pub u64);
 
 impl std::fmt::Display for OutputHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:016x}", self.0)
     }
 }
 
-/// Computes the [`OutputHash`] step by step.
-#[derive(Clone, Default)]
-pub struct OutputHasher {
-    state: Box<Xxh3>,
-}
-
-impl std::fmt::Debug for OutputHasher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OutputHasher({})", self.finish())
-    }
-}
-
-impl OutputHasher {
-    /// Nothing hashed yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds one step.
-    pub fn step(&mut self, step: StepRef<'_>) {
-        self.begin(step);
-        for record in step.records() {
-            self.record(record.kind(), &record);
-        }
-    }
-
-    /// Begins a step; its records follow.
+impl OutputHash {
+    /// The hash after one more step.
     #[inline]
-    pub(crate) fn begin(&mut self, step: StepRef<'_>) {
-        let mut start = [0; 17];
-        start[..8].copy_from_slice(&step.sequence().0.to_le_bytes());
-        start[8..16].copy_from_slice(&step.time().0.to_le_bytes());
-        start[16] = u8::from(step.has_orders());
-        self.state.update(&start);
-    }
-
-    /// Adds a record of the step, of this kind.
-    #[inline]
-    pub(crate) fn record(&mut self, kind: Option<Kind>, record: &Record<'_>) {
-        match kind {
-            Some(Kind::Stamps) => {}
-            Some(Kind::RunStarted) => {
-                if let Some(started) = record.get::<RunStarted>() {
-                    self.state.update(&Kind::RunStarted.code().to_le_bytes());
-                    self.state.update(started.texts(record).0.as_bytes());
-                }
-            }
-            Some(Kind::RunEnded) => {
-                // Its tail is a message for people, and may name a path.
-                if let Some(ended) = record.get::<RunEnded>() {
-                    self.state.update(&Kind::RunEnded.code().to_le_bytes());
-                    self.state.update(ended.as_bytes());
-                }
-            }
-            _ => self.state.update(record.whole),
-        }
-    }
-
-    /// The hash so far.
     #[must_use]
-    pub fn finish(&self) -> OutputHash {
-        OutputHash(self.state.digest128())
+    pub fn after(self, step: StepRef<'_>) -> Self {
+        let input = step.input();
+        let decided = match input.and_then(|input| input.kind()) {
+            Some(Kind::RunStarted | Kind::RunEnded) => input.map_or(0, |input| of_run(&input)),
+            _ => xxh3_64(step.decided()),
+        };
+        let words =
+            [self.0, step.sequence().0, step.time().0.cast_unsigned(), u64::from(step.has_orders()), decided];
+        Self(xxh3_64(words.map(u64::to_le).as_bytes()))
+    }
+}
+
+/// The hash of the first or last record of a run. Environment and message are for people, and may name a path.
+#[cold]
+fn of_run(record: &Record<'_>) -> u64 {
+    match (record.get::<RunStarted>(), record.get::<RunEnded>()) {
+        (Some(started), _) => xxh3_64(started.texts(record).0.as_bytes()),
+        (_, Some(ended)) => xxh3_64(ended.as_bytes()),
+        _ => 0,
     }
 }

@@ -98,6 +98,8 @@ kinds! {
     EquityChanged = 73 "equity_changed" => trade,
     /// Something an operator should know.
     Alert = 74 "alert" => trade,
+    /// What a stage held after the step, as a hash.
+    Checkpoint = 75 "checkpoint" => output,
     /// When the step passed each point.
     Stamps = 76 "stamps" => output,
 }

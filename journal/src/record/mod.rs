@@ -12,25 +12,27 @@ mod compare;
 mod field;
 mod hash;
 mod input;
+mod kept;
 mod kind;
 mod output;
 mod step;
 mod trade;
 mod units;
 
-pub use codec::{Body, RECORD_HEADER_BYTES, Record, RecordHeader};
+pub use codec::{Body, RECORD_HEADER_BYTES, Record, RecordHeader, body_bytes, body_of};
 pub use compare::{Difference, first_difference};
 pub use field::{Field, Value};
-pub use hash::{OutputHash, OutputHasher};
+pub use hash::OutputHash;
 pub use input::{
     Command, CommandAction, CommandReason, CommandSource, EndReason, ExecutionKind, ExecutionReport,
     LimitName, LinkChanged, LinkKind, LinkState, RejectReason, RunEnded, RunStarted, Tick, TickFlags,
     TickMarks, Timer,
 };
+pub use kept::KeptStep;
 pub use kind::Kind;
 pub use output::{
-    BarClosed, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, Outcome, Prediction, Reasons, Signal, SignalFlags,
-    Stamps, Verdict, VerdictSource, Vote,
+    BarClosed, CLASSES_MAX, Checkpoint, CheckpointOf, FEATURE_COLUMNS_MAX, Features, Outcome, Prediction,
+    Reasons, Signal, SignalFlags, Stamps, Verdict, VerdictSource, Vote,
 };
 pub use step::{Records, STEP_BYTES_MAX, STEP_HEADER_BYTES, Step, StepRef};
 pub use trade::{

@@ -152,9 +152,36 @@ record! {
         /// Zero.
         36 reserved: u32,
     }
+
+    /// What a stage held when it had done its part of the step, or what all steps before this one decided. The state's
+    /// hash depends on how a build holds it, so it is no part of the output hash.
+    pub struct Checkpoint: kind Checkpoint, version 1, size 16 {
+        /// XXH3 of the state, or the output hash after the step before.
+        0 hash: u64,
+        /// Of what.
+        8 of: CheckpointOf,
+        /// Zero.
+        10 reserved: u16,
+        /// Zero.
+        12 reserved2: u32,
+    }
 }
 
 code! {
+    /// What a checkpoint is of.
+    pub struct CheckpointOf: u16 {
+        /// The feature stage: windows and bars.
+        FEATURE = 1 "feature",
+        /// The inference stage: what each agent said last.
+        INFERENCE = 2 "inference",
+        /// The risk stage: positions, account, limits, halts.
+        RISK = 3 "risk",
+        /// The order stage: orders that live or ended lately.
+        ORDER = 4 "order",
+        /// Everything decided before the step: the output hash.
+        OUTPUT = 5 "output",
+    }
+
     /// A direction.
     pub struct Vote: u16 {
         /// Neither.

@@ -264,6 +264,20 @@ impl<'a> StepRef<'a> {
         Records { bytes: self.bytes, at: STEP_HEADER_BYTES }
     }
 
+    /// The bytes of the records in front of the first `Checkpoint` or `Stamps`, which a writer puts last.
+    #[inline]
+    pub(crate) fn decided(self) -> &'a [u8] {
+        let mut records = self.records();
+        let mut end = records.at;
+        while let Some(record) = records.next() {
+            if matches!(record.kind(), Some(Kind::Checkpoint | Kind::Stamps)) {
+                break;
+            }
+            end = records.at;
+        }
+        &self.bytes[STEP_HEADER_BYTES..end]
+    }
+
     /// The first record: what came in.
     #[must_use]
     pub fn input(self) -> Option<Record<'a>> {
@@ -293,18 +307,18 @@ impl<'a> StepRef<'a> {
     /// Whether the records fill the frame exactly, as many as the header promises, the first one an input.
     #[must_use]
     pub fn is_well_formed(self) -> bool {
-        self.look(|_, _| {})
+        self.look(|_| {})
     }
 
-    /// Shows every record with its kind, and says whether they are well-formed, as [`Self::is_well_formed`] does.
+    /// Shows the kind of every record, and says whether they are well-formed, as [`Self::is_well_formed`] does.
     #[inline]
-    pub(crate) fn look(self, mut see: impl FnMut(Option<Kind>, &Record<'a>)) -> bool {
+    pub(crate) fn look(self, mut see: impl FnMut(Option<Kind>)) -> bool {
         let mut records = self.records();
         let mut count = 0;
         let mut in_order = true;
         for record in records.by_ref() {
             let kind = record.kind();
-            see(kind, &record);
+            see(kind);
             in_order &= kind.is_none_or(|kind| kind.is_input() == (count == 0));
             count += 1;
         }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use pawl_engine::stateful;
 use pawl_journal::record::ClientOrderId;
 
 /// How many ids are remembered one by one.
@@ -18,6 +19,8 @@ pub(super) struct KnownIds {
     highest: ClientOrderId,
     forgotten_max: ClientOrderId,
 }
+
+stateful!(KnownIds { last, highest, forgotten_max });
 
 impl KnownIds {
     pub(super) fn new() -> Self {

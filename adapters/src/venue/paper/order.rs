@@ -1,5 +1,6 @@
 //! `Order`: an order that lives at the paper venue, and the rules by which a quote fills it.
 
+use pawl_engine::stateful;
 use pawl_journal::record::{
     ClientOrderId, ExecutionKind, ExecutionReport, InstrumentId, Lots, Micros, OrderRequest, OrderType,
     Points, RejectReason, Side, Time,
@@ -13,6 +14,8 @@ pub(super) struct Quote {
     pub(super) bid: Points,
     pub(super) ask: Points,
 }
+
+stateful!(Quote { bid, ask });
 
 impl Quote {
     /// The price that an order of this side trades at.
@@ -36,7 +39,7 @@ pub(super) struct FillRules {
 }
 
 /// An order that lives at the venue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Order {
     pub(super) id: ClientOrderId,
     pub(super) venue_id: u64,
@@ -53,6 +56,8 @@ pub(super) struct Order {
     pub(super) split: bool,
     pub(super) random: Random,
 }
+
+stateful!(Order { id, venue_id, instrument, side, order_type, limit, lots, filled, expires, split, random });
 
 /// What a quote means for an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

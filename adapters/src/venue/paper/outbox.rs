@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use pawl_engine::stateful;
 use pawl_journal::record::{ExecutionReport, Time};
 
 /// Reports on their way back. None overtakes another: a report is due when its own time has come and every one
@@ -12,6 +13,8 @@ pub(super) struct Outbox {
     due_last: Time,
     sequence: u64,
 }
+
+stateful!(Outbox { reports, due_last, sequence });
 
 impl Outbox {
     pub(super) fn with_capacity(reports: usize) -> Self {

@@ -10,14 +10,16 @@
 //! never goes back: a tick from the past gets the present time and a mark. Venue reports and commands are merged by
 //! the edge, which knows the gateway.
 
+mod intake;
 mod screen;
 
 use pawl_journal::record::{
-    FeedId, InstrumentId, LinkChanged, LinkKind, LinkState, RunEnded, StepRef, Tick, Time, Timer,
+    FeedId, InstrumentId, LinkChanged, LinkKind, LinkState, RunEnded, Tick, Time, Timer,
 };
 use serde::{Deserialize, Serialize};
 
-use self::screen::Screen;
+pub(crate) use self::intake::Intake;
+use self::intake::{Silence, Taken};
 use crate::Input;
 use crate::port::{Feed, FeedError, FeedTick};
 use crate::quantity::{Ppm, Span};
@@ -96,33 +98,16 @@ impl IngressSettings {
     }
 }
 
-/// How far a feed's silence has been told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Silence {
-    /// No silence.
-    None,
-    /// The feed was reported stale.
-    Stale,
-    /// The gap was reported; the tick that ends it is next.
-    Gap,
-}
-
-/// One feed and what ingress knows of it.
+/// One feed and the tick that comes next.
 struct Source {
     feed: Box<dyn Feed>,
     instrument: InstrumentId,
     head: Option<FeedTick>,
-    /// Own time of the last tick taken, the latest so far.
-    last_time: Option<Time>,
-    silence: Silence,
-    /// The last tick that the journal holds of it, after a restart.
-    journaled: Option<Tick>,
 }
 
 impl Source {
     /// Skips what the journal holds, and checks that its last tick is where it was.
-    fn skip_journaled(&mut self) -> Result<(), FeedError> {
-        let Some(journaled) = self.journaled else { return Ok(()) };
+    fn skip_journaled(&mut self, journaled: &Tick) -> Result<(), FeedError> {
         self.feed.skip_to(journaled.source_sequence - 1)?;
         let found = self.feed.next()?;
         let same = found.is_some_and(|it| {
@@ -155,57 +140,22 @@ enum Next {
 pub(crate) struct Ingress {
     settings: IngressSettings,
     sources: Vec<Source>,
-    screen: Screen,
-    now: Time,
+    intake: Intake,
     next_pulse: Option<Time>,
-    pulses: u32,
     failure: Option<FeedError>,
 }
 
 impl Ingress {
-    /// An ingress over these feeds, each with the instrument it quotes.
-    pub(crate) fn new(settings: &IngressSettings, feeds: Vec<(Box<dyn Feed>, InstrumentId)>) -> Self {
-        let sources = feeds
-            .into_iter()
-            .map(|(feed, instrument)| Source {
-                feed,
-                instrument,
-                head: None,
-                last_time: None,
-                silence: Silence::None,
-                journaled: None,
-            })
-            .collect();
-        Self {
-            settings: settings.clone(),
-            sources,
-            screen: Screen::new(settings),
-            now: Time(0),
-            next_pulse: None,
-            pulses: 0,
-            failure: None,
-        }
-    }
-
-    /// Takes a journaled step into account after a restart.
-    pub(crate) fn restore(&mut self, step: StepRef<'_>) {
-        self.now = step.time();
-        self.pulses = if step.get::<Timer>().is_some() { self.pulses + 1 } else { 0 };
-        if let Some(tick) = step.get::<Tick>() {
-            self.screen.restore(tick);
-            if let Some(source) = self.sources.get_mut(usize::from(tick.feed.0)) {
-                source.last_time =
-                    Some(source.last_time.map_or(tick.source_time, |last| last.max(tick.source_time)));
-                source.silence = Silence::None;
-                source.journaled = Some(*tick);
-            }
-        }
-        if let Some(link) = step.get::<LinkChanged>()
-            && link.link == LinkKind::FEED
-            && let Some(source) = self.sources.get_mut(usize::from(link.feed.0))
-        {
-            source.silence = if link.state == LinkState::STALE { Silence::Stale } else { Silence::Gap };
-        }
+    /// An ingress over these feeds, each with the instrument it quotes, that has taken in as much as `intake` says.
+    pub(crate) fn new(
+        settings: &IngressSettings,
+        feeds: Vec<(Box<dyn Feed>, InstrumentId)>,
+        intake: Intake,
+    ) -> Self {
+        assert_eq!(feeds.len(), intake.feeds.len(), "an intake is of the same feeds");
+        let sources =
+            feeds.into_iter().map(|(feed, instrument)| Source { feed, instrument, head: None }).collect();
+        Self { settings: settings.clone(), sources, intake, next_pulse: None, failure: None }
     }
 
     /// Reads the first tick of every feed, from behind what the journal holds already. A new journal begins at the
@@ -215,33 +165,35 @@ impl Ingress {
     /// # Errors
     /// [`FeedError`] if a feed is not the one that the journal was made of.
     pub(crate) fn start(&mut self) -> Result<(), FeedError> {
-        for source in &mut self.sources {
-            source.skip_journaled()?;
+        for (source, taken) in self.sources.iter_mut().zip(&self.intake.feeds) {
+            if let Some(journaled) = &taken.journaled {
+                source.skip_journaled(journaled)?;
+            }
         }
         for index in 0..self.sources.len() {
             self.refill(index);
         }
-        if self.now == Time(0) {
+        if self.intake.now == Time(0) {
             let first = self.sources.iter().filter_map(|source| source.head.map(|head| head.time)).min();
-            self.now = first.unwrap_or(Time(0)).max(Time(0));
+            self.intake.now = first.unwrap_or(Time(0)).max(Time(0));
         }
         if self.settings.timer.0 > 0 {
             self.next_pulse =
-                Some(Time((self.now.0.div_euclid(self.settings.timer.0) + 1) * self.settings.timer.0));
+                Some(Time((self.intake.now.0.div_euclid(self.settings.timer.0) + 1) * self.settings.timer.0));
         }
         Ok(())
     }
 
     /// The time of the last input; of the first one before any was taken.
     pub(crate) const fn now(&self) -> Time {
-        self.now
+        self.intake.now
     }
 
     /// Puts the time forward for an input that the edge adds, and ends a run of timer pulses.
     pub(crate) fn advance(&mut self, time: Time) -> Time {
-        self.now = self.now.max(time);
-        self.pulses = 0;
-        self.now
+        self.intake.now = self.intake.now.max(time);
+        self.intake.pulses = 0;
+        self.intake.now
     }
 
     /// The feed that failed, if one did.
@@ -251,7 +203,7 @@ impl Ingress {
 
     /// Tick counts of this run.
     pub(crate) const fn counts(&self) -> &RunEnded {
-        self.screen.counts()
+        self.intake.screen.counts()
     }
 
     /// How far the feeds are, 0 to 1, if they know.
@@ -279,26 +231,27 @@ impl Ingress {
         let (due, next) = self.choose().expect("an input is due");
         match next {
             Next::Timer => {
-                self.now = self.now.max(due);
-                self.pulses += 1;
+                self.intake.now = self.intake.now.max(due);
+                self.intake.pulses += 1;
                 self.next_pulse = Some(Time(due.0 + self.settings.timer.0));
-                Some((self.now, Input::Timer(Timer { due, interval_ns: self.settings.timer.0 })))
+                Some((self.intake.now, Input::Timer(Timer { due, interval_ns: self.settings.timer.0 })))
             }
             Next::Source(index) => self.take_from(index, due),
         }
     }
 
     fn take_from(&mut self, index: usize, due: Time) -> Option<(Time, Input)> {
-        let source = &mut self.sources[index];
+        let source = &self.sources[index];
+        let taken = &mut self.intake.feeds[index];
         let head = source.head.expect("the source was chosen for its head");
-        let silent_since = source.last_time.unwrap_or(head.time);
+        let silent_since = taken.last_time.unwrap_or(head.time);
         if self.settings.gap.0 > 0 && head.time.0.saturating_sub(silent_since.0) > self.settings.gap.0 {
-            let (state, to, after) = match source.silence {
+            let (state, to, after) = match taken.silence {
                 Silence::None => (LinkState::STALE, 0, Silence::Stale),
                 Silence::Stale => (LinkState::GAP, head.time.0, Silence::Gap),
                 Silence::Gap => return self.take_tick(index, head, true),
             };
-            source.silence = after;
+            taken.silence = after;
             let link = LinkChanged {
                 from: silent_since.0,
                 to,
@@ -314,11 +267,9 @@ impl Ingress {
     }
 
     fn take_tick(&mut self, index: usize, head: FeedTick, gap: bool) -> Option<(Time, Input)> {
-        let source = &mut self.sources[index];
-        source.silence = Silence::None;
-        source.last_time = Some(source.last_time.map_or(head.time, |last| last.max(head.time)));
+        self.intake.feeds[index].take(head.time);
         self.refill(index);
-        let marks = self.screen.admit(&head, gap)?;
+        let marks = self.intake.screen.admit(&head, gap)?;
         let time = self.advance(head.time);
         Some((time, Input::Tick(head.record(FeedId(index as u16), marks))))
     }
@@ -340,16 +291,17 @@ impl Ingress {
             return None;
         }
         let (due, index) = match self.sources.as_slice() {
-            [only] => (self.source_due(only)?, 0),
+            [only] => (self.source_due(only, &self.intake.feeds[0])?, 0),
             sources => sources
                 .iter()
+                .zip(&self.intake.feeds)
                 .enumerate()
-                .filter_map(|(index, source)| Some((self.source_due(source)?, index)))
+                .filter_map(|(index, (source, taken))| Some((self.source_due(source, taken)?, index)))
                 .min()?,
         };
         match self.next_pulse {
             Some(pulse) if pulse <= due => {
-                let pulse = if self.pulses < PULSES_MAX {
+                let pulse = if self.intake.pulses < PULSES_MAX {
                     pulse
                 } else {
                     pulse.max(Time(due.0.div_euclid(self.settings.timer.0) * self.settings.timer.0))
@@ -362,16 +314,16 @@ impl Ingress {
 
     /// When a source's next input is due: its tick, or the moment its silence becomes a gap.
     #[inline]
-    fn source_due(&self, source: &Source) -> Option<Time> {
+    fn source_due(&self, source: &Source, taken: &Taken) -> Option<Time> {
         let head = source.head?;
-        let due = match source.last_time {
-            Some(last) if source.silence == Silence::None && self.settings.gap.0 > 0 => {
+        let due = match taken.last_time {
+            Some(last) if taken.silence == Silence::None && self.settings.gap.0 > 0 => {
                 let stale = last.0.saturating_add(self.settings.gap.0);
                 if head.time.0 > stale { Time(stale) } else { head.time }
             }
             _ => head.time,
         };
-        Some(due.max(self.now))
+        Some(due.max(self.intake.now))
     }
 }
 
@@ -418,7 +370,8 @@ mod tests {
     }
 
     fn run(settings: &IngressSettings, feeds: Vec<(Box<dyn Feed>, InstrumentId)>) -> Vec<(i64, String)> {
-        let mut ingress = Ingress::new(settings, feeds);
+        let intake = Intake::new(settings, feeds.len());
+        let mut ingress = Ingress::new(settings, feeds, intake);
         ingress.start().expect("nothing is journaled");
         let mut out = Vec::new();
         while ingress.next_due().is_some() {
@@ -499,8 +452,9 @@ mod tests {
                 "failing"
             }
         }
-        let mut ingress =
-            Ingress::new(&IngressSettings::default(), vec![(Box::new(Failing(false)), InstrumentId(0))]);
+        let settings = IngressSettings::default();
+        let feeds: Vec<(Box<dyn Feed>, _)> = vec![(Box::new(Failing(false)), InstrumentId(0))];
+        let mut ingress = Ingress::new(&settings, feeds, Intake::new(&settings, 1));
         ingress.start().expect("nothing is journaled");
         assert!(ingress.take().is_some());
         assert_eq!(ingress.next_due(), None);

@@ -5,6 +5,7 @@ use pawl_journal::record::{RunEnded, Tick, TickMarks, Time};
 use super::{Handling, IngressSettings};
 use crate::instrument::INSTRUMENTS_MAX;
 use crate::port::FeedTick;
+use crate::stateful;
 
 /// What the screen remembers of an instrument.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,20 +17,24 @@ struct Seen {
     mid2: i64,
 }
 
+stateful!(Seen { last, time_max, any, mid2 });
+
 /// Marks and counts ticks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Screen {
     settings: IngressSettings,
-    seen: Vec<Seen>,
+    seen: Box<[Seen]>,
     counts: RunEnded,
 }
+
+stateful!(Screen { seen } but { settings, counts });
 
 impl Screen {
     /// A screen that has seen nothing.
     pub(crate) fn new(settings: &IngressSettings) -> Self {
         Self {
             settings: settings.clone(),
-            seen: vec![Seen::default(); INSTRUMENTS_MAX],
+            seen: vec![Seen::default(); INSTRUMENTS_MAX].into_boxed_slice(),
             counts: RunEnded::default(),
         }
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use pawl_journal::log::{Reader, Supply};
 use pawl_journal::record::{
     CommandAction, CommandReason, CommandSource, ExecutionKind, ExecutionReport, Lots, OrderAction,
-    OrderRequest, OutputHash, OutputHasher, Points, Step, Tick, Time,
+    OrderRequest, OutputHash, Points, Step, Tick, Time,
 };
 
 use super::super::health::disk::Disk;
@@ -118,6 +118,7 @@ fn settings() -> Settings {
         signal: SignalSettings::default(),
         risk: RiskSettings::default(),
         order: OrderSettings::default(),
+        checkpoint: crate::settings::CheckpointSettings::default(),
     }
 }
 
@@ -146,9 +147,9 @@ fn open(directory: &Path, threading: Threading, durability: &str, disk: &Disk, v
 }
 
 fn output_hash(directory: &Path) -> OutputHash {
-    let mut hasher = OutputHasher::new();
-    read(directory, |step| hasher.step(step));
-    hasher.finish()
+    let mut hash = OutputHash::default();
+    read(directory, |step| hash = hash.after(step));
+    hash
 }
 
 fn read(directory: &Path, mut look: impl FnMut(pawl_journal::record::StepRef<'_>)) {
