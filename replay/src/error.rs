@@ -2,6 +2,8 @@
 
 use pawl_engine::inference::InferenceError;
 use pawl_engine::pipeline::PipelineError;
+use pawl_engine::runtime::RunError;
+use pawl_engine::snapshot::SnapshotError;
 use pawl_journal::log::JournalError;
 use pawl_journal::record::Sequence;
 
@@ -42,15 +44,32 @@ pub enum ReplayError {
     },
     /// The pipeline cannot be built.
     #[error(transparent)]
-    Pipeline(#[from] PipelineError),
+    Pipeline(Box<PipelineError>),
     /// A model cannot be loaded, for `--recompute`.
     #[error(transparent)]
-    Inference(#[from] InferenceError),
+    Inference(Box<InferenceError>),
     /// No step made that order.
     #[error("there is no order {id} in the journal: `pawl tail JOURNAL --kind order_request` lists them")]
     NoOrder {
         /// The id asked for.
         id: u64,
+    },
+    /// Two journals are not of the same instruments.
+    #[error(
+        "the journals cannot be compared: {how}; prices and volumes are counted in an instrument's own points and lots"
+    )]
+    Instruments {
+        /// What each of them has.
+        how: String,
+    },
+    /// A journal without the times at which its steps passed each point.
+    #[error(
+        "{dir} has no stamps: it was written with runtime.stamps = false; run again with runtime.stamps = true to know \
+         where time went"
+    )]
+    NoStamps {
+        /// Its directory.
+        dir: std::path::PathBuf,
     },
     /// The range asked for has no step.
     #[error("--from {from} lies behind --until {until}: there is nothing to compare")]
@@ -70,4 +89,56 @@ pub enum ReplayError {
         /// The last step there is.
         last: u64,
     },
+    /// A twin cannot follow the journal.
+    #[error(transparent)]
+    Twin(Box<RunError>),
+    /// The venue that the journal's runs used is not one that this build can play again.
+    #[error("the venue of the journal cannot be played again by this build: {message}")]
+    Venue {
+        /// What is wrong, or the venue's settings.
+        message: String,
+    },
+    /// The venue has to answer instead of the record, and did not say what the record says before.
+    #[error(
+        "orders differ from step {at} on, and nothing can say what the venue would have answered: the paper venue of \
+         this build answers otherwise than the journal has it in step {sequence}; use the build that wrote the journal"
+    )]
+    VenueCannotAnswer {
+        /// The step with the first report that is another one.
+        sequence: Sequence,
+        /// The step from which on it would have to answer.
+        at: Sequence,
+    },
+    /// A change that a what-if cannot make.
+    #[error(transparent)]
+    Change(#[from] crate::whatif::ChangeError),
+    /// A snapshot cannot be written or read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A report would take more samples than it can hold.
+    #[error("a sample every {every} is more than {most} samples of this journal: ask for a longer interval")]
+    TooManySamples {
+        /// The interval asked for.
+        every: &'static str,
+        /// Most that a report takes.
+        most: u64,
+    },
+}
+
+impl From<PipelineError> for ReplayError {
+    fn from(error: PipelineError) -> Self {
+        Self::Pipeline(Box::new(error))
+    }
+}
+
+impl From<InferenceError> for ReplayError {
+    fn from(error: InferenceError) -> Self {
+        Self::Inference(Box::new(error))
+    }
+}
+
+impl From<RunError> for ReplayError {
+    fn from(error: RunError) -> Self {
+        Self::Twin(Box::new(error))
+    }
 }

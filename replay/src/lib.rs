@@ -9,14 +9,34 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod chain;
+pub mod diff;
 mod error;
+mod recompute;
+mod replay;
+mod report;
 mod rerun;
+mod rewind;
+mod settings;
+mod shadow;
+mod slowest;
+mod spans;
+mod state_at;
 mod summary;
+pub mod whatif;
 
-pub use chain::{Chain, ChainStep, chain};
+pub use chain::{Chain, ChainStep, EarlierStep, Effect, chain};
 pub use error::ReplayError;
-pub use rerun::{
-    Divergence, ModelError, ModelSource, RECOMPUTE_TOLERANCE, Replayed, Rerun, Scope, StateAt, replay,
-    settings_of, state_at,
+pub use recompute::{ModelError, ModelSource};
+pub use replay::{Around, Divergence, RECOMPUTE_TOLERANCE, Replayed, Scope, StateDivergence, replay};
+pub use report::{
+    AgentFigures, Costs, CurvePoint, Drawdown, Exposure, Interval, OrderLine, Ratios, Report, ReportOptions,
+    Sample, Share, SymbolFigures, Trip, TripFigures, report,
 };
+pub use rerun::Rerun;
+pub use rewind::{Rewind, Shown};
+pub use settings::{RunTold, settings_of, told};
+pub use shadow::{Shadow, Taken};
+pub use slowest::{SlowOrder, SlowStep, Slowest, slowest_orders, slowest_steps};
+pub use spans::Spans;
+pub use state_at::{StateAt, state_at};
 pub use summary::{InstrumentSummary, StageLatencies, Summary, summarise};

@@ -13,7 +13,7 @@ use pawl_journal::record::{
 use serde::Serialize;
 
 use super::error::ReplayError;
-use super::rerun::settings_of;
+use super::settings::settings_of;
 
 /// What happened in a range of steps.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -89,7 +89,8 @@ const STAGES: [&str; 8] = [
     "received to committed",
 ];
 
-struct Fold {
+/// Sums up steps one by one.
+pub(crate) struct Fold {
     summary: Summary,
     stages: [Latency; STAGES.len()],
     order_before: u32,
@@ -119,7 +120,7 @@ pub fn summarise(
 }
 
 impl Fold {
-    fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let instruments = settings
             .instruments
             .iter()
@@ -129,7 +130,7 @@ impl Fold {
         Self { summary, stages: std::array::from_fn(|_| Latency::new()), order_before: 0 }
     }
 
-    fn step(&mut self, step: StepRef<'_>) {
+    pub(crate) fn step(&mut self, step: StepRef<'_>) {
         let summary = &mut self.summary;
         if summary.first == Sequence(0) {
             (summary.first, summary.time_first) = (step.sequence(), step.time());
@@ -236,7 +237,7 @@ impl Fold {
         self.order_before = stamps.order_ns;
     }
 
-    fn finish(mut self) -> Summary {
+    pub(crate) fn finish(mut self) -> Summary {
         let measured = STAGES.iter().zip(&self.stages).map(|(name, stage)| (*name, stage.percentiles()));
         self.summary.latency = StageLatencies(measured.filter(|(_, it)| it.count > 0).collect());
         self.summary
