@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use pawl_engine::port::FeedError;
 use pawl_engine::runtime::RunError;
+use pawl_engine::snapshot::SnapshotError;
 use pawl_journal::log::JournalError;
 use pawl_replay::ReplayError;
 
@@ -35,20 +36,7 @@ impl Exit {
         }
         for cause in error.chain() {
             if let Some(error) = cause.downcast_ref::<RunError>() {
-                return match error {
-                    RunError::Journal(error) | RunError::Stopped { source: error, .. } => {
-                        Self::of_journal(error)
-                    }
-                    RunError::Feed(_)
-                    | RunError::SettingsTooLarge { .. }
-                    | RunError::NoStart { .. }
-                    | RunError::SettingsChanged { .. }
-                    | RunError::VenueDiffers { .. }
-                    | RunError::Diverged { .. } => Self::Unusable,
-                    RunError::Panicked { .. } | RunError::PipelineGone | RunError::Thread { .. } => {
-                        Self::Stopped
-                    }
-                };
+                return Self::of_run(error);
             }
             if let Some(error) = cause.downcast_ref::<FeedError>() {
                 return if error.environment { Self::Unusable } else { Self::Finding };
@@ -56,11 +44,44 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<JournalError>() {
                 return Self::of_journal(error);
             }
-            if let Some(ReplayError::Journal(error)) = cause.downcast_ref::<ReplayError>() {
-                return Self::of_journal(error);
+            match cause.downcast_ref::<ReplayError>() {
+                Some(ReplayError::Journal(error)) => return Self::of_journal(error),
+                Some(ReplayError::Snapshot(error)) => return Self::of_snapshot(error),
+                Some(ReplayError::Twin(error)) => return Self::of_twin(error),
+                _ => {}
             }
         }
         Self::Unusable
+    }
+
+    fn of_run(error: &RunError) -> Self {
+        match error {
+            RunError::Journal(error) | RunError::Stopped { source: error, .. } => Self::of_journal(error),
+            RunError::Snapshots(error) => Self::of_snapshot(error),
+            RunError::Feed(_)
+            | RunError::SettingsTooLarge { .. }
+            | RunError::NoStart { .. }
+            | RunError::SettingsChanged { .. }
+            | RunError::VenueDiffers { .. }
+            | RunError::Diverged { .. }
+            | RunError::Snapshot { .. } => Self::Unusable,
+            RunError::Panicked { .. } | RunError::PipelineGone | RunError::Thread { .. } => Self::Stopped,
+        }
+    }
+
+    /// A journal that cannot be reproduced is what the question was about; to a run it is in the way.
+    fn of_twin(error: &RunError) -> Self {
+        match error {
+            RunError::Diverged { .. } | RunError::VenueDiffers { .. } => Self::Finding,
+            _ => Self::of_run(error),
+        }
+    }
+
+    fn of_snapshot(error: &SnapshotError) -> Self {
+        match error {
+            SnapshotError::Io { .. } => Self::Stopped,
+            SnapshotError::Damaged { .. } | SnapshotError::Newer { .. } => Self::Unusable,
+        }
     }
 
     fn of_journal(error: &JournalError) -> Self {

@@ -2,12 +2,23 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use pawl_journal::record::Time;
 
 /// Version and profile of this build.
 pub fn build() -> String {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     format!("pawl {} ({profile}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
+}
+
+/// What identifies this build: a hash of the program's own file, so that no two programs that differ share it.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn build_hash() -> anyhow::Result<u64> {
+    let program = std::env::current_exe().context("cannot find the program's own file")?;
+    let bytes = std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(hash(&bytes))
 }
 
 /// Processor, kernel and cores.

@@ -12,6 +12,8 @@ mod machine;
 mod measure;
 mod output;
 mod session;
+mod shadow;
+mod twin;
 
 use clap::{Parser, Subcommand};
 
@@ -40,7 +42,12 @@ enum Command {
     Verify(command::verify::Verify),
     Repair(command::repair::Repair),
     State(command::state::State),
+    Snapshot(command::snapshot::Snapshot),
     Chain(command::chain::Chain),
+    Report(command::report::Report),
+    Diff(command::diff::Diff),
+    Whatif(command::whatif::Whatif),
+    Slowest(command::slowest::Slowest),
     Cursor(command::cursor::Cursor),
     Prune(command::prune::Prune),
     Ctl(command::ctl::Ctl),
@@ -58,7 +65,12 @@ fn main() -> std::process::ExitCode {
         Command::Verify(it) => it.run(),
         Command::Repair(it) => it.run(),
         Command::State(it) => it.run(),
+        Command::Snapshot(it) => it.run(),
         Command::Chain(it) => it.run(),
+        Command::Report(it) => it.run(),
+        Command::Diff(it) => it.run(),
+        Command::Whatif(it) => it.run(),
+        Command::Slowest(it) => it.run(),
         Command::Cursor(it) => it.run(),
         Command::Prune(it) => it.run(),
         Command::Ctl(it) => it.run(),

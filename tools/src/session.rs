@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use pawl_adapters::control::Server;
-use pawl_adapters::venue::Paper;
+use pawl_adapters::venue::{Paper, PaperSettings};
 use pawl_engine::inference::{BuiltinModel, Models};
 use pawl_engine::instrument::Instrument;
+use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
 use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
@@ -23,6 +24,7 @@ use crate::config::{Config, check_live};
 use crate::lag::LagWatch;
 use crate::machine;
 use crate::output::{Bar, time_text};
+use crate::shadow::RunShadow;
 
 /// Commands that may wait for the engine at once.
 const COMMANDS_MAX: usize = 64;
@@ -59,6 +61,7 @@ impl Session {
             signal: config.signal.clone(),
             risk: config.risk.clone(),
             order: config.order.clone(),
+            checkpoint: config.checkpoint,
         };
         Self { config, settings, models, feeds }
     }
@@ -67,14 +70,7 @@ impl Session {
     pub fn run(self, journal: &Path) -> anyhow::Result<Outcome> {
         let paper = &self.config.venue.paper;
         let venue = Paper::new(paper, &self.settings.instruments)?;
-        if paper.latency.0 + paper.latency_jitter.0 >= self.config.order.reply_timeout.0 {
-            bail!(
-                "order.reply_timeout = {} must be longer than venue.paper.latency = {} with its jitter: every order would \
-                 count as unknown before it is answered",
-                self.config.order.reply_timeout,
-                paper.latency
-            );
-        }
+        check_reply_timeout(paper, &self.config.order)?;
         check_live(self.config.mode, false, |name| std::env::var(name).ok())?;
         let pipeline = Pipeline::new(&self.settings, &models_in(&self.models))?;
         let texts = self.texts(&pipeline)?;
@@ -82,6 +78,7 @@ impl Session {
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
         let options = self.options();
+        let snapshot_every = self.config.runtime.snapshot_every;
         let sources = Sources {
             feeds: self.feeds.into_iter().map(|it| (it.feed, it.instrument)).collect(),
             venue: Box::new(venue),
@@ -108,7 +105,10 @@ impl Session {
             let prepared = prepared?;
             let _server = Server::start(journal, commands, Arc::clone(&progress))
                 .with_context(|| format!("cannot listen for `pawl ctl` in {}", journal.display()))?;
-            anyhow::Ok(prepared.begin()?.drive()?)
+            let run = prepared.begin()?;
+            let _shadow =
+                RunShadow::start(journal, snapshot_every, run.resumed_after().0, Arc::clone(&progress))?;
+            anyhow::Ok(run.drive()?)
         })();
         done.store(true, Ordering::Release);
         watcher.thread().unpark();
@@ -171,11 +171,24 @@ impl Session {
         })?;
         Ok(RunTexts {
             settings_hash: machine::hash(settings.as_bytes()),
-            build_hash: machine::hash(machine::build().as_bytes()),
+            build_hash: machine::build_hash()?,
             settings,
             environment,
         })
     }
+}
+
+/// Refuses a venue that answers later than an order waits.
+pub fn check_reply_timeout(paper: &PaperSettings, order: &OrderSettings) -> anyhow::Result<()> {
+    if paper.latency.0 + paper.latency_jitter.0 >= order.reply_timeout.0 {
+        bail!(
+            "order.reply_timeout = {} must be longer than venue.paper.latency = {} with its jitter: every order would \
+             count as unknown before it is answered",
+            order.reply_timeout,
+            paper.latency
+        );
+    }
+    Ok(())
 }
 
 /// Says what a writer that died has left, and who has seen steps that are gone.

@@ -37,6 +37,7 @@ position_changed 72 1: net_lots:Lots entry_cost:i64 realised:Micros unrealised:M
 equity_changed 73 1: balance:Micros equity:Micros peak:Micros drawdown_ppm:i64 drawdown_ppm_max:i64 daily:Micros
 alert 74 1: client_order_id:ClientOrderId observed:i64 limit:i64 instrument:InstrumentId code:AlertCode
     severity:Severity reserved:u16 reserved2:u64
+checkpoint 75 1: hash:u64 of:CheckpointOf reserved:u16 reserved2:u32
 stamps 76 1: received:Time published_ns:u32 taken_ns:u32 feature_ns:u32 inference_ns:u32 risk_ns:u32 order_ns:u32
     committed_before_ns:u32 reserved:u32
 """
@@ -53,6 +54,7 @@ LimitName: 0 none 1 max_position 2 max_order 3 price_band 4 max_quote_age 5 max_
 LinkKind: 1 feed 2 venue
 LinkState: 1 up 2 down 3 gap 4 stale
 EndReason: 1 feed_ended 2 stopped 3 feed_failed 4 environment_failed
+CheckpointOf: 1 feature 2 inference 3 risk 4 order 5 output
 Vote: 0 flat 1 up 65535 down
 Outcome: 1 approved 2 refused
 VerdictSource: 1 signal 2 command 3 limit

@@ -19,7 +19,7 @@ use crate::output::say;
 use crate::session::{NamedFeed, Session};
 
 /// 2025-03-03 08:00:00 UTC, a Monday.
-const START: Time = Time(1_740_988_800_000_000_000);
+pub(super) const START: Time = Time(1_740_988_800_000_000_000);
 
 /// Ticks an hour, of each symbol.
 const TICKS_PER_HOUR: u64 = 15_000;
@@ -47,13 +47,7 @@ impl Demo {
     pub fn run(self) -> anyhow::Result<Exit> {
         replace_old(&self.journal)?;
         let config = demo_config();
-        // Tight enough that risk has something to refuse.
-        let instruments: Vec<Instrument> = [("EURUSD", 1), ("BTCUSD", 200)]
-            .into_iter()
-            .filter_map(|(symbol, max_spread)| {
-                Some(Instrument { max_spread, ..Instrument::well_known(symbol)? })
-            })
-            .collect();
+        let instruments = demo_instruments();
         let settings = SyntheticSettings {
             seed: self.seed,
             start: START,
@@ -61,13 +55,7 @@ impl Demo {
             ticks: u64::from(self.hours) * TICKS_PER_HOUR,
             ..SyntheticSettings::default()
         };
-        let mut feeds = Vec::new();
-        for (index, definition) in instruments.iter().enumerate() {
-            let instrument = InstrumentId(index as u16);
-            let feed = Box::new(Synthetic::new(settings, instrument, definition)?);
-            let origin = format!("synthetic {}, seed {}", definition.symbol, self.seed);
-            feeds.push(NamedFeed { feed, instrument, origin, utc_offset: Span(0) });
-        }
+        let feeds = synthetic_feeds(settings, &instruments)?;
         let outcome = Session::new(config, instruments, PathBuf::from("."), feeds).run(&self.journal)?;
         let exit = report(&self.journal, &outcome, "USD", self.json)?;
         if !self.json {
@@ -77,8 +65,29 @@ impl Demo {
     }
 }
 
+/// What the demo trades, tight enough that risk has something to refuse.
+pub(super) fn demo_instruments() -> Vec<Instrument> {
+    let tight = |(symbol, max_spread)| Some(Instrument { max_spread, ..Instrument::well_known(symbol)? });
+    [("EURUSD", 1), ("BTCUSD", 200)].into_iter().filter_map(tight).collect()
+}
+
+/// A synthetic feed for each instrument.
+pub(super) fn synthetic_feeds(
+    settings: SyntheticSettings,
+    instruments: &[Instrument],
+) -> anyhow::Result<Vec<NamedFeed>> {
+    let mut feeds = Vec::new();
+    for (index, definition) in instruments.iter().enumerate() {
+        let instrument = InstrumentId(index as u16);
+        let feed = Box::new(Synthetic::new(settings, instrument, definition)?);
+        let origin = format!("synthetic {}, seed {}", definition.symbol, settings.seed);
+        feeds.push(NamedFeed { feed, instrument, origin, utc_offset: Span(0) });
+    }
+    Ok(feeds)
+}
+
 /// The demo's configuration: both agents, every column, limits small enough that some of them bite.
-fn demo_config() -> Config {
+pub(super) fn demo_config() -> Config {
     let agent = |name: &str, on, weight, max_age| AgentSettings {
         model: Some(format!("builtin:{name}")),
         on,

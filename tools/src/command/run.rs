@@ -192,6 +192,7 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
                 "reason": outcome.reason.name(),
                 "message": outcome.message,
                 "resumed_after": outcome.resumed_after.0,
+                "restored_from": outcome.restored_from.0,
                 "elapsed_ns": outcome.elapsed_ns,
                 "ring_full": outcome.ring_full,
                 "published_to_gateway": outcome.gateway,
@@ -204,7 +205,12 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
         );
     } else {
         if outcome.resumed_after > Sequence(0) {
-            say!("resumed after step {}", outcome.resumed_after);
+            match outcome.restored_from.0 {
+                0 => say!("resumed after step {}", outcome.resumed_after),
+                from => {
+                    say!("resumed after step {}, from the snapshot after step {from}", outcome.resumed_after);
+                }
+            }
         }
         put!("{}", summary_text(&summary, outcome, currency, bytes));
     }

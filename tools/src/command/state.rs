@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use pawl_journal::log::Reader;
 use pawl_journal::record::Sequence;
-use pawl_replay::{StateAt, state_at};
+use pawl_replay::{Rerun, StateAt, state_at};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::machine;
 use crate::output::{Bar, say, time_text};
 
 /// Show the whole state of the engine after a step: positions, orders, limits, bars, windows, agents.
@@ -35,17 +36,10 @@ impl State {
             None => Reader::open(&self.journal)?.last_sequence()?,
         };
         let bar = Bar::new("replaying", at.0);
-        let StateAt { rerun, sequence, time, divergence } = state_at(&self.journal, at, |at| bar.set(at.0))?;
+        let StateAt { rerun, divergence, .. } =
+            state_at(&self.journal, at, machine::build_hash()?, |at| bar.set(at.0))?;
         drop(bar);
-        let pipeline = &rerun.pipeline;
-        let state = json!({
-            "sequence": sequence.0,
-            "time": time_text(time),
-            "risk": pipeline.risk.state(),
-            "order": pipeline.order.state(),
-            "inference": pipeline.inference.state(),
-            "feature": pipeline.feature.state(),
-        });
+        let state = state_json(&rerun);
         if self.json {
             say!("{state}");
         } else {
@@ -61,8 +55,22 @@ impl State {
     }
 }
 
+/// The whole state after the step that was run last.
+pub(super) fn state_json(rerun: &Rerun) -> Value {
+    let pipeline = &rerun.pipeline;
+    let (sequence, time) = rerun.reached;
+    json!({
+        "sequence": sequence.0,
+        "time": time_text(time),
+        "risk": pipeline.risk.state(),
+        "order": pipeline.order.state(),
+        "inference": pipeline.inference.state(),
+        "feature": pipeline.feature.state(),
+    })
+}
+
 /// Prints a value as an indented tree; what is flat stays on one line.
-fn print_tree(indent: &str, value: &Value) -> anyhow::Result<()> {
+pub(super) fn print_tree(indent: &str, value: &Value) -> anyhow::Result<()> {
     match value {
         Value::Object(object) => object.iter().try_for_each(|(key, value)| print_entry(indent, key, value)),
         Value::Array(items) => items

@@ -446,7 +446,8 @@ fn durability_of(journal: &Path) -> Option<String> {
     serde_json::from_str::<RecordedEnvironment>(environment).ok().map(|environment| environment.durability)
 }
 
-fn parse_kind(name: &str) -> anyhow::Result<Kind> {
+/// The kind with this name, as `--kind` takes it.
+pub fn parse_kind(name: &str) -> anyhow::Result<Kind> {
     Kind::from_name(name).with_context(|| {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         format!("`{name}` is no kind of record; there are {}", known.join(", "))

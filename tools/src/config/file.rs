@@ -7,7 +7,7 @@ use pawl_engine::order::OrderSettings;
 use pawl_engine::quantity::Span;
 use pawl_engine::risk::RiskSettings;
 use pawl_engine::runtime::{IngressSettings, Threading};
-use pawl_engine::settings::AccountSettings;
+use pawl_engine::settings::{AccountSettings, CheckpointSettings};
 use pawl_journal::log::{Durability, JournalOptions};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub risk: RiskSettings,
     /// How orders are worked.
     pub order: OrderSettings,
+    /// How often the journal says what the stages hold.
+    pub checkpoint: CheckpointSettings,
     /// Venues.
     pub venue: VenueConfig,
     /// Where ticks come from.
@@ -122,6 +124,8 @@ pub struct RuntimeConfig {
     pub speed: f64,
     /// Whether steps carry stamps.
     pub stamps: bool,
+    /// Steps from one snapshot to the next while the engine runs; 0 takes none.
+    pub snapshot_every: u64,
 }
 
 /// Cores to pin to.
@@ -178,6 +182,7 @@ impl Default for Config {
             signal: SignalSettings::default(),
             risk: RiskSettings::default(),
             order: OrderSettings::default(),
+            checkpoint: CheckpointSettings::default(),
             venue: VenueConfig::default(),
             feed: Vec::new(),
             instrument: Vec::new(),
@@ -203,7 +208,13 @@ impl Default for JournalConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { cores: CoreChoice::Named(CoreName::Auto), ring_slots: 1_024, speed: 0.0, stamps: true }
+        Self {
+            cores: CoreChoice::Named(CoreName::Auto),
+            ring_slots: 1_024,
+            speed: 0.0,
+            stamps: true,
+            snapshot_every: 1_000_000,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod instrument;
 mod layer;
 mod live;
 
-pub use file::{Config, CoreChoice, Mode};
+pub use file::{Config, CoreChoice, CoreName, Mode};
 pub use instrument::resolve_instruments;
 pub use layer::{Layers, Loaded, Origin};
 pub use live::check_live;

@@ -18,12 +18,19 @@ macro_rules! put {
 
 pub(crate) use {put, say};
 
+mod diff;
 mod progress;
 mod record;
+mod report;
 mod summary;
 mod table;
 
+pub use diff::DiffPrinter;
 pub use progress::Bar;
-pub use record::{Names, csv_header, csv_row, step_json, step_text, time_text};
-pub use summary::{summary_text, thousands};
+pub use record::{
+    Names, csv_header, csv_row, millisecond_text, plain_text, record_json, shown_name, step_json, step_text,
+    time_text,
+};
+pub use report::{View, page, report_json, returns_csv};
+pub use summary::{cents, summary_text, thousands};
 pub use table::Table;

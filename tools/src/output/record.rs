@@ -99,7 +99,7 @@ pub fn step_json(step: StepRef<'_>, kinds: &[Kind], names: &Names) -> Json {
 }
 
 /// One record as a JSON object.
-fn record_json(record: &Record<'_>, names: &Names) -> Json {
+pub fn record_json(record: &Record<'_>, names: &Names) -> Json {
     let mut object = Map::new();
     let kind = record
         .kind()
@@ -120,7 +120,7 @@ fn record_json(record: &Record<'_>, names: &Names) -> Json {
         } else {
             instrument.is_some()
         };
-        object.insert(shown_name(&field, is_scaled), json_value(&field, instrument, names));
+        object.insert(shown(&field, is_scaled), json_value(&field, instrument, names));
     });
     Json::Object(object)
 }
@@ -153,15 +153,22 @@ fn json_value(field: &Field<'_>, instrument: Option<&Instrument>, names: &Names)
     }
 }
 
-/// A field's name as it is shown: an instrument by its symbol, nothing that hides the record's own kind, and what cannot
-/// be scaled with its unit.
-fn shown_name(field: &Field<'_>, is_known: bool) -> String {
+/// A field's name as it is shown: an instrument by its symbol, and nothing that hides the record's own kind.
+pub fn shown_name(field: &str) -> &str {
+    match field {
+        "instrument" => "symbol",
+        "kind" => "execution",
+        other => other,
+    }
+}
+
+/// The same of a field that may not be scaled: what cannot be has its unit in the name.
+fn shown(field: &Field<'_>, is_known: bool) -> String {
     match (&field.value, field.name) {
         (Value::Points(_), name) if !is_known => format!("{name}{POINTS}"),
         (Value::Lots(_), name) if !is_known => format!("{name}{STEPS}"),
-        (Value::Instrument(_), "instrument") if is_known => "symbol".to_owned(),
-        (_, "kind") => "execution".to_owned(),
-        (_, name) => name.to_owned(),
+        (Value::Instrument(_), name) if !is_known => name.to_owned(),
+        (_, name) => shown_name(name).to_owned(),
     }
 }
 
@@ -249,7 +256,7 @@ fn append(line: &mut String, name: &str, value: &Json, now: Time) {
 }
 
 /// A value without quotes; the items of a list between bars.
-fn plain_text(value: &Json) -> String {
+pub fn plain_text(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Array(items) => items.iter().map(plain_text).collect::<Vec<_>>().join("|"),
@@ -265,7 +272,7 @@ pub fn csv_header(kind: Kind, names: &Names) -> String {
         heads.extend(names.columns.iter().cloned());
     } else {
         let mut layout = Vec::new();
-        kind.visit_layout(&mut |field| layout.push(shown_name(&field, names.are_known())));
+        kind.visit_layout(&mut |field| layout.push(shown(&field, names.are_known())));
         let tail = kind.field_names().into_iter().skip(layout.len()).map(str::to_owned);
         heads.extend(layout.iter().cloned().chain(tail));
     }

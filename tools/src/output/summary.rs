@@ -169,7 +169,7 @@ fn mebibytes(bytes: u64) -> String {
 }
 
 /// Money with two decimals.
-fn cents(money: Decimal) -> String {
+pub fn cents(money: Decimal) -> String {
     const CENT: i64 = Decimal::ONE / 100;
     let rounded = (money.0 + money.0.signum() * CENT / 2) / CENT * CENT;
     let text = Decimal(rounded).to_string();

@@ -4,6 +4,7 @@
 //! maximum, checks its answer, and has a `--quick` form that the test suite runs.
 
 mod journal;
+mod replay;
 
 use clap::{Args, Subcommand};
 
@@ -12,9 +13,11 @@ use crate::measure::Failure;
 
 /// Measure this build on this machine: percentiles to the maximum, against an empty baseline in the same run.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  pawl bench journal\n  pawl bench journal --quick --json\n\n\
+#[command(
+    after_help = "Examples:\n  pawl bench journal\n  pawl bench replay\n  pawl bench journal --quick --json\n\n\
     Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted.")]
+    2 could not measure, 3 the disk filled up, or interrupted."
+)]
 pub struct Bench {
     #[command(subcommand)]
     which: Which,
@@ -23,6 +26,7 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum Which {
     Journal(journal::Journal),
+    Replay(replay::Replay),
 }
 
 impl Bench {
@@ -30,6 +34,7 @@ impl Bench {
     pub fn run(self) -> anyhow::Result<Exit> {
         let result = match self.which {
             Which::Journal(it) => it.run(),
+            Which::Replay(it) => it.run(),
         };
         result.or_else(|error| {
             let exit = match error.downcast_ref() {

@@ -1,0 +1,163 @@
+//! `pawl bench replay`: what it costs to run a journal again, to start again from it, and to look into its past.
+//!
+//! ```text
+//!  speed     one pinned thread, turn about: baseline reader | replay and compare, for each of two sessions
+//!  restart   one pinned thread: every step followed | the newest snapshot and what lies behind it
+//!  state     one pinned thread: `state --at` all over the journal, the farthest places from a snapshot included
+//! ```
+//!
+//! The sessions are synthetic, run through the whole engine into journals first, which is not measured. A regression
+//! of `speed` is one of every replay, bisection and recovery.
+
+mod restart;
+mod session;
+mod speed;
+mod state;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::machine;
+use crate::measure::{Conditions, Cores, Place, Stop};
+use crate::output::{put, say};
+
+use session::{Recorded, With};
+
+/// Measure replay: steps a second with every record compared, restarts, the state at any step.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  pawl bench replay\n  pawl bench replay --dir /data --steps 10000000\n  \
+    pawl bench replay --only speed\n  pawl bench replay --quick --json\n\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
+    2 could not measure, 3 the disk filled up, or interrupted. Writing the sessions takes longer than measuring.\n\
+    Numbers count only from a release build on a machine that does nothing else."
+)]
+pub struct Replay {
+    /// Existing directory to write the journals in; they are removed afterwards [default: the system's temporary one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A smoke test of a few seconds: every section, too short for numbers
+    #[arg(long)]
+    quick: bool,
+    /// Only these sections
+    #[arg(long, value_name = "SECTION", value_delimiter = ',')]
+    only: Vec<Section>,
+    /// Steps of the session without a model; the one with models has a fifth of them [default: 10000000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
+    steps: Option<u64>,
+    /// Steps between two snapshots [default: a tenth of --steps, 1000000 at most]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
+    snapshot_every: Option<u64>,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// Steps a second, every record compared
+    Speed,
+    /// How long it takes to come to the end of a journal, with a snapshot and without
+    Restart,
+    /// How long `state --at` takes
+    State,
+}
+
+/// How much is measured, and where.
+#[derive(Debug)]
+struct Plan {
+    place: Place,
+    cores: Cores,
+    stop: Stop,
+    steps: u64,
+    snapshot_every: u64,
+    repetitions: usize,
+    build_hash: u64,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    bench: &'static str,
+    quick: bool,
+    conditions: Conditions,
+    speed: Option<speed::Speeds>,
+    restart: Option<restart::Restarts>,
+    state: Option<state::States>,
+}
+
+impl Replay {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<Exit> {
+        let plan = self.plan()?;
+        plan.place.need(session::bytes_needed(plan.steps), "--steps")?;
+        let conditions = Conditions::now(&plan.place, &plan.cores);
+        let mut report = Report {
+            bench: "replay",
+            quick: self.quick,
+            conditions,
+            speed: None,
+            restart: None,
+            state: None,
+        };
+        if !self.json {
+            put!("Conditions\n{}", report.conditions);
+            if self.quick || cfg!(debug_assertions) {
+                say!(" a smoke test: these numbers do not count");
+            }
+        }
+        let plain = Recorded::write(&plan, With::Rule, plan.steps)?;
+        if self.wants(Section::Speed) {
+            let models = Recorded::write(&plan, With::Models, (plan.steps / 5).max(10_000))?;
+            let it = speed::measure(&plan, [&plain, &models])?;
+            self.show(&it)?;
+            report.speed = Some(it);
+            models.remove()?;
+        }
+        if self.wants(Section::Restart) || self.wants(Section::State) {
+            let restarts = restart::measure(&plan, &plain)?;
+            if self.wants(Section::Restart) {
+                self.show(&restarts)?;
+                report.restart = Some(restarts);
+            }
+            if self.wants(Section::State) {
+                let it = state::measure(&plan, &plain)?;
+                self.show(&it)?;
+                report.state = Some(it);
+            }
+        }
+        plan.place.remove()?;
+        if self.json {
+            say!("{}", serde_json::to_string(&report)?);
+        }
+        Ok(Exit::Yes)
+    }
+
+    fn wants(&self, section: Section) -> bool {
+        self.only.is_empty() || self.only.contains(&section)
+    }
+
+    fn show(&self, section: &impl std::fmt::Display) -> anyhow::Result<()> {
+        if !self.json {
+            put!("\n{section}");
+        }
+        Ok(())
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let steps = self.steps.unwrap_or(if self.quick { 20_000 } else { 10_000_000 });
+        Ok(Plan {
+            place: Place::new(self.dir.as_deref())?,
+            cores: Cores::usable(),
+            stop: Stop::on_signals()?,
+            steps,
+            snapshot_every: self.snapshot_every.unwrap_or((steps / 10).clamp(1_000, 1_000_000)),
+            repetitions: 3,
+            build_hash: machine::build_hash()?,
+        })
+    }
+}

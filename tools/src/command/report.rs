@@ -1,0 +1,138 @@
+//! `pawl report`: what a journal's trading came to.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use pawl_replay::{Interval, ReportOptions, report};
+
+use crate::exit::Exit;
+use crate::output::{Bar, Table, View, page, put, report_json, returns_csv, say, thousands};
+
+/// Report what the trading came to: risk and reward, round trips, costs, per symbol and per agent.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  pawl report J\n  pawl report J --html report.html\n  \
+    pawl report J --json | jq .returns\n  pawl report J --every hour --returns returns.csv\n\n\
+    Every figure says how it is computed. Equity is taken at every tick; returns are sampled at the interval's \
+    boundaries in UTC\nand annualised by the calendar (a closed market returns 0). The page is one file and fetches nothing.")]
+pub struct Report {
+    /// Directory of the journal
+    journal: PathBuf,
+    /// Write one self-contained page: plots, tables, latencies and every order
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the sampled equity and its returns as CSV
+    #[arg(long, value_name = "FILE")]
+    returns: Option<PathBuf>,
+    /// How far apart returns are: by the length of the journal unless given (day from 30 days on, hour from 2 days on)
+    #[arg(long, value_name = "INTERVAL")]
+    every: Option<Every>,
+    /// Returns in a year, instead of the calendar's 365 days, 8,760 hours or 525,600 minutes
+    #[arg(long, value_name = "N")]
+    periods_per_year: Option<f64>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Every {
+    Minute,
+    Hour,
+    Day,
+}
+
+impl From<Every> for Interval {
+    fn from(every: Every) -> Self {
+        match every {
+            Every::Minute => Self::Minute,
+            Every::Hour => Self::Hour,
+            Every::Day => Self::Day,
+        }
+    }
+}
+
+impl Report {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<Exit> {
+        if let Some(it) = self.periods_per_year.filter(|it| !(it.is_finite() && *it > 0.0)) {
+            bail!("--periods-per-year {it} must be a number above 0, such as 252");
+        }
+        // Before the journal is walked: a wrong path should not cost the time.
+        for (flag, file) in [("--html", &self.html), ("--returns", &self.returns)] {
+            file.iter().try_for_each(|file| check_place(flag, file))?;
+        }
+        let options =
+            ReportOptions { every: self.every.map(Interval::from), periods_per_year: self.periods_per_year };
+        let bar = Bar::new("reporting", 1);
+        let found = report(&self.journal, options, |at, last| {
+            bar.set_total(last.0);
+            bar.set(at.0);
+        })?;
+        drop(bar);
+        let view = View::new(&found, &self.journal);
+        if let Some(file) = &self.html {
+            write(file, &page(&found, &view)?)?;
+        }
+        if let Some(file) = &self.returns {
+            write(file, &returns_csv(&found))?;
+        }
+        if self.json {
+            say!("{}", report_json(&found, &view));
+        } else {
+            print_text(&view)?;
+            self.html.iter().chain(&self.returns).try_for_each(|file| {
+                say!("wrote {}", file.display());
+                anyhow::Ok(())
+            })?;
+        }
+        Ok(Exit::Yes)
+    }
+}
+
+fn check_place(flag: &str, file: &Path) -> anyhow::Result<()> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !directory.is_dir() {
+        bail!(
+            "{flag} {}: there is no directory {}: make it first, or name another file",
+            file.display(),
+            directory.display()
+        );
+    }
+    if file.is_dir() || file.file_name().is_none() {
+        bail!("{flag} {} is a directory: name a file in it", file.display());
+    }
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn print_text(view: &View) -> anyhow::Result<()> {
+    say!("{}   {}", view.journal, view.period);
+    for note in &view.notes {
+        say!("note: {note}");
+    }
+    let mut table = Table::new(&[]);
+    for it in &view.figures {
+        table.row([it.name, &it.value.text, &it.detail, &it.meaning]);
+    }
+    put!("\n{table}");
+    for grid in view.grids.iter().filter(|grid| !grid.rows.is_empty()) {
+        let mut table = Table::new(&grid.heads);
+        for row in &grid.rows {
+            table.row(row.iter().map(|cell| &cell.text));
+        }
+        table.numbers_from(grid.numbers_from);
+        say!("\n{}", grid.title);
+        put!("{table}");
+        say!(" {}", grid.caption);
+    }
+    let orders = view.orders.rows.len() + view.orders_left_out;
+    say!("\n{} orders and refusals: --html FILE and --json list them", thousands(orders as u64));
+    Ok(())
+}
