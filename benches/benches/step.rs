@@ -78,6 +78,7 @@ fn settings(columns: &[String]) -> Settings {
         signal: SignalSettings::default(),
         risk: RiskSettings { max_order_rate: 1_024, ..RiskSettings::default() },
         order: OrderSettings::default(),
+        checkpoint: pawl_engine::settings::CheckpointSettings::default(),
     }
 }
 

@@ -60,6 +60,7 @@ fn settings() -> Settings {
         signal: SignalSettings::default(),
         risk: RiskSettings::default(),
         order: OrderSettings::default(),
+        checkpoint: pawl_engine::settings::CheckpointSettings::default(),
     }
 }
 

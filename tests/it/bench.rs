@@ -170,6 +170,42 @@ fn a_section_alone_prints_its_table_under_its_conditions() {
 }
 
 #[test]
+fn the_smoke_form_measures_every_section_of_replay() {
+    let scratch = scratch();
+    let report =
+        pawl(&["bench", "replay", "--quick", "--json", "--dir", text(scratch.path())]).expect(0).json();
+    assert_eq!((&report["bench"], &report["quick"]), (&"replay".into(), &true.into()));
+    for (pair, least) in rows(&report["speed"], 4).chunks(2).zip([10_000, 5_000]) {
+        let rate =
+            |row: &Value, name: &str| row[format!("steps_per_second_{name}")].as_f64().expect("a rate");
+        assert_eq!(pair[0]["name"], "baseline: read");
+        for row in pair {
+            assert!(number(row, "steps") > least, "{row}");
+            assert!(rate(row, "best") >= rate(row, "median") && rate(row, "median") > 0.0, "{row}");
+        }
+        assert!(rate(&pair[0], "best") > rate(&pair[1], "best"), "reading is a part of replaying: {pair:?}");
+    }
+    aims(&report["speed"], 2);
+    let restarts = rows(&report["restart"], 3);
+    assert_eq!(number(&restarts[2], "steps"), 2_000, "a whole interval behind the newest snapshot");
+    assert!(number(&restarts[1], "steps") > 10_000 && number(&report["restart"], "snapshots") >= 5);
+    aims(&report["restart"], 2);
+    for row in restarts.iter().chain(rows(&report["state"], 3)) {
+        let seconds = |name: &str| row[format!("seconds_{name}")].as_f64().expect("seconds");
+        assert!(seconds("max") >= seconds("median") && seconds("median") > 0.0, "{row}");
+    }
+    aims(&report["state"], 1);
+    let told =
+        pawl(&["bench", "replay", "--quick", "--only", "state", "--dir", text(scratch.path())]).expect(0);
+    let told = told.stdout;
+    assert!(told.contains("the whole state") && !told.contains("How fast a journal"), "{told}");
+    assert_eq!(std::fs::read_dir(scratch.path()).expect("readable").count(), 0, "the journals are removed");
+    pawl(&["bench", "replay", "--steps", "5"]).expect(2);
+    let large = ["bench", "replay", "--steps", "1000000000", "--dir", text(scratch.path())];
+    pawl(&large).expect(2).says(&["MiB", "--steps", "--dir"]);
+}
+
+#[test]
 fn a_place_that_cannot_hold_journals_is_refused_and_left_alone() {
     let scratch = scratch();
     let file = scratch.path().join("file");

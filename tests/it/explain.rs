@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{OrderRequest, PositionChanged, Step, Verdict};
+use pawl_journal::record::{OrderRequest, PositionChanged, Prediction, Step, Verdict};
 
 use crate::support::{btcusd, pawl, run, scratch, text, verified};
 
@@ -107,6 +107,79 @@ fn a_chain_leads_from_the_tick_to_the_last_report_by_step_and_by_order() {
     }
     let words = pawl(&["chain", text(&journal), &order.to_string()]).expect(0).stdout;
     assert!(words.contains("time spent") && words.contains("final: "), "{words}");
+    // Of the vector only what the rule compares, unless all is asked for.
+    assert!(
+        words.contains("ready sma_10=") && words.contains(" sma_30=") && !words.contains("rsi_14="),
+        "{words}"
+    );
+    assert!(pawl(&["chain", text(&journal), &order.to_string(), "--features"]).stdout.contains("rsi_14="));
+}
+
+#[test]
+fn a_chain_tells_where_the_time_went_and_what_the_fills_did() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let mut reader = Reader::open(&journal).expect("a journal");
+    let mut positions = vec![PositionChanged::default()];
+    let mut orders = Vec::new();
+    while let Some(frame) = reader.next().expect("readable") {
+        positions.extend(frame.step().get::<PositionChanged>());
+        orders.extend(frame.step().all::<OrderRequest>().map(|it| it.client_order_id.0));
+    }
+    assert_eq!(positions.len(), orders.len() + 1, "each order of these hours is filled at once");
+    for (order, change) in orders.iter().zip(positions.windows(2)) {
+        let chain = pawl(&["chain", text(&journal), &order.to_string(), "--json"]).expect(0).json();
+        let lots = |it: &PositionChanged| it.net_lots.0 as f64 / 100.0;
+        let money = |it: pawl_journal::record::Micros| it.0 as f64 / 1e6;
+        let position = &chain["outcome"]["position"];
+        assert_eq!(
+            (&position["net_before"], &position["net_after"]),
+            (&lots(&change[0]).into(), &lots(&change[1]).into())
+        );
+        assert_eq!(position["realised"], money(change[1].realised - change[0].realised));
+        assert_eq!(position["commission"], money(change[1].commission - change[0].commission));
+        let steps = chain["steps"].as_array().expect("steps");
+        let last = steps.last().expect("a step");
+        assert_eq!(last["since_decision_ns"], chain["outcome"]["venue"]["last_report_ns"]);
+        assert!(steps.iter().all(|it| it["spans"]["commit_ns"].is_u64()), "{chain}");
+    }
+}
+
+#[test]
+fn a_chain_shows_the_earlier_prediction_that_its_signal_still_counted() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    let config = scratch.path().join("pawl.toml");
+    let agents = r#"
+        [[agent]]
+        name = "bar"
+        rule = { fast = "sma_10", slow = "sma_30" }
+        on = "bar"
+        max_age = "5m"
+        [[agent]]
+        name = "tick"
+        rule = { fast = "tick_ema_20", slow = "tick_sma_20" }
+        weight = 2.0
+    "#;
+    std::fs::write(&config, agents).expect("written");
+    run(&journal, &["--feed", &btcusd(), "--symbol", "BTCUSD", "--config", text(&config)]).expect(0);
+    let mut reader = Reader::open(&journal).expect("a journal");
+    let (mut spoke, mut checked) = (0, 0);
+    while let Some(frame) = reader.next().expect("readable") {
+        let step = frame.step();
+        let agents: Vec<u16> = step.all::<Prediction>().map(|it| it.agent.0).collect();
+        if agents.contains(&0) {
+            spoke = step.sequence().0;
+        } else if agents == [1] && step.has_orders() && checked < 3 {
+            checked += 1;
+            let sequence = step.sequence().to_string();
+            let chain = pawl(&["chain", text(&journal), &sequence, "--json"]).expect(0).json();
+            let earlier = chain["earlier"].as_array().expect("earlier steps");
+            assert_eq!((earlier.len(), &earlier[0]["sequence"]), (1, &spoke.into()), "{chain}");
+            assert_eq!(earlier[0]["records"][0]["agent"], "bar");
+        }
+    }
+    assert!(checked > 0, "an order comes of a tick between two bars");
 }
 
 #[test]

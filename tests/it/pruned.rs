@@ -98,9 +98,20 @@ fn a_pruned_journal_shows_every_step_that_is_left_as_it_did_before() {
             let chain = |journal: &Path| {
                 let finished =
                     pawl(&[&["chain", text(journal), &order, "--order"][..], format].concat()).expect(0);
-                (finished.stdout, finished.stderr)
+                // What was held before the order may be in a step that is gone, which is said then.
+                let mut told = finished.stdout.lines().filter(|line| !line.starts_with("position "));
+                let text = told.by_ref().collect::<Vec<_>>().join("\n");
+                let json = serde_json::from_str::<serde_json::Value>(&text).map(|mut json| {
+                    json["outcome"]["position"].take();
+                    json
+                });
+                (json.ok(), text, finished.stderr)
             };
-            assert_eq!(chain(&left), chain(&journal));
+            let (left, whole) = (chain(&left), chain(&journal));
+            match (left.0, whole.0) {
+                (Some(left), Some(whole)) => assert_eq!(left, whole),
+                _ => assert_eq!((left.1, left.2), (whole.1, whole.2)),
+            }
         }
         assert_eq!(verified(&left)["first"].to_string(), first);
     }

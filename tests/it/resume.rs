@@ -5,29 +5,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Child;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{EURUSD_TICKS, eurusd, pawl, run, scratch, start_day, text, verified};
+use crate::support::{EURUSD_TICKS, eurusd, pawl, run, scratch, start_day, text, verified, wait_for_steps};
 
 /// Starts a run of the real day at a pace that takes about ten seconds.
 fn start(journal: &Path, threading: &str) -> Child {
     start_day(journal, threading, "8640")
-}
-
-/// Waits until the journal holds this many steps.
-fn wait_for(journal: &Path, steps: u64) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline {
-        if let Ok(reader) = pawl_journal::log::Reader::open(journal)
-            && reader.last_sequence().is_ok_and(|last| last.0 >= steps)
-        {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("the run did not reach step {steps}");
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -62,7 +47,7 @@ fn an_interrupted_run_is_drained_and_sealed_and_the_next_one_goes_on() {
         let scratch = scratch();
         let journal = scratch.path().join("journal");
         let mut child = start(&journal, threading);
-        wait_for(&journal, 20_000);
+        wait_for_steps(&journal, 20_000);
         signal(&child, Signal::INT);
         assert_eq!(child.wait().expect("it ends").code(), Some(0));
         assert_eq!(verified(&journal)["sealed"], true);
@@ -77,7 +62,7 @@ fn a_killed_run_is_recovered_at_the_next_sequence() {
         let scratch = scratch();
         let journal = scratch.path().join("journal");
         let mut child = start(&journal, threading);
-        wait_for(&journal, steps);
+        wait_for_steps(&journal, steps);
         signal(&child, Signal::KILL);
         child.wait().expect("it ends");
         pawl(&["verify", text(&journal)]).expect(0);
@@ -161,7 +146,7 @@ fn a_run_killed_with_orders_in_flight_ends_as_one_that_nothing_interrupts() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .expect("pawl runs");
-        wait_for(&killed, steps);
+        wait_for_steps(&killed, steps);
         signal(&child, Signal::KILL);
         child.wait().expect("it ends");
     }

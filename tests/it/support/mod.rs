@@ -210,3 +210,32 @@ pub fn ticks(directory: &Path, name: &str, rows: &[(&str, &str, &str)]) -> PathB
     std::fs::write(&path, text).expect("write");
     path
 }
+
+/// Copies a journal's directory with everything in it.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("created");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let entry = entry.expect("listed");
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type().expect("known");
+        if kind.is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+/// Waits until a journal that is being written holds this many steps.
+pub fn wait_for_steps(journal: &Path, steps: u64) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while std::time::Instant::now() < deadline {
+        if let Ok(reader) = pawl_journal::log::Reader::open(journal)
+            && reader.last_sequence().is_ok_and(|last| last.0 >= steps)
+        {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("the run did not reach step {steps}");
+}
