@@ -1,7 +1,7 @@
 //! Ports: what the runtime asks of the outside. Adapters implement them.
 
 use pawl_journal::record::{
-    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, Tick, TickFlags, TickMarks, Time,
+    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, StepRef, Tick, TickFlags, TickMarks, Time,
 };
 
 use crate::state::StateError;
@@ -108,6 +108,19 @@ pub trait Venue: Send {
 
     /// Shows the venue a tick that was published at `time`: the paper venue fills at the quotes that follow.
     fn on_tick(&mut self, tick: &Tick, time: Time);
+
+    /// Shows the venue what a step of the journal holds for it: its tick, then its orders.
+    fn show(&mut self, step: StepRef<'_>) {
+        let time = step.time();
+        if let Some(tick) = step.get::<Tick>() {
+            self.on_tick(tick, time);
+        }
+        if step.has_orders() {
+            for request in step.all::<OrderRequest>() {
+                self.submit(request, time);
+            }
+        }
+    }
 
     /// When the next report is due, if one is waiting.
     fn next_due(&mut self) -> Option<Time>;

@@ -125,12 +125,7 @@ impl Core {
     ) -> Result<Sequence, JournalError> {
         let sequence = self.journal.next_sequence();
         self.step.begin(sequence, time);
-        let started = RunStarted {
-            settings_len: settings.len() as u32,
-            environment_len: environment.len() as u32,
-            ..*started
-        };
-        self.step.push_with_tail(&started, [settings, environment].concat().as_bytes());
+        started.push(&mut self.step, settings, environment);
         self.pipeline.pass_by(self.step.view());
         self.journal.append(&self.step)?;
         Ok(sequence)

@@ -12,7 +12,7 @@
 
 use pawl_journal::log::Origin;
 use pawl_journal::record::{
-    ExecutionReport, Kind, OrderRequest, RunStarted, Sequence, Step, StepRef, Tick, Time,
+    ExecutionReport, Kind, RunStarted, Sequence, Step, StepRef, Time,
 };
 
 use super::error::RunError;
@@ -108,14 +108,7 @@ impl Twin {
                 return Err(RunError::VenueDiffers { sequence: step.sequence() });
             }
         }
-        if let Some(tick) = step.get::<Tick>() {
-            self.venue.on_tick(tick, step.time());
-        }
-        if step.has_orders() {
-            for request in step.all::<OrderRequest>() {
-                self.venue.submit(request, step.time());
-            }
-        }
+        self.venue.show(step);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::Record;
 use super::codec::{code, flags, record};
+use super::step::Step;
 use super::units::{ClientOrderId, FeedId, InstrumentId, Lots, Micros, Points, Side, Time};
 
 record! {
@@ -147,6 +148,19 @@ record! {
 }
 
 impl RunStarted {
+    /// Appends the record to a step, with its two texts and their lengths.
+    ///
+    /// # Panics
+    /// As [`Step::push`].
+    pub fn push(&self, step: &mut Step, settings: &str, environment: &str) {
+        let own = Self {
+            settings_len: settings.len() as u32,
+            environment_len: environment.len() as u32,
+            ..*self
+        };
+        step.push_with_tail(&own, [settings, environment].concat().as_bytes());
+    }
+
     /// The settings and the environment texts of the record that holds this body.
     #[must_use]
     pub fn texts<'a>(&self, record: &Record<'a>) -> (&'a str, &'a str) {

@@ -23,7 +23,7 @@ use pawl_engine::runtime::DRAIN;
 use pawl_journal::log::Reader;
 use pawl_journal::record::{
     EndReason, ExecutionReport, KeptStep, Kind, OrderRequest, RunEnded, RunStarted, Sequence, Step, StepRef,
-    Tick, Time,
+    Time,
 };
 
 pub use self::change::{Change, ChangeError, Changed};
@@ -227,12 +227,9 @@ impl HypotheticalRun {
                 let own = RunStarted {
                     settings_hash: told.settings_hash,
                     build_hash: told.build_hash,
-                    settings_len: told.settings.len() as u32,
-                    environment_len: told.environment.len() as u32,
                     ..*started
                 };
-                let texts = [told.settings.as_str(), &told.environment].concat();
-                self.step.push_with_tail(&own, texts.as_bytes());
+                own.push(&mut self.step, &told.settings, &told.environment);
             }
             _ => self.step.push_record(&input),
         }
@@ -255,14 +252,6 @@ impl HypotheticalRun {
 
     fn complete(&mut self) {
         self.pipeline.run(&mut self.step, |_| {});
-        let (step, time) = (self.step.view(), self.reached.1);
-        if let Some(tick) = step.get::<Tick>() {
-            self.venue.on_tick(tick, time);
-        }
-        if step.has_orders() {
-            for request in step.all::<OrderRequest>() {
-                self.venue.submit(request, time);
-            }
-        }
+        self.venue.show(self.step.view());
     }
 }
