@@ -1,7 +1,8 @@
 //! Ports: what the runtime asks of the outside. Adapters implement them.
 
 use pawl_journal::record::{
-    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, StepRef, Tick, TickFlags, TickMarks, Time,
+    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, StepRef, Tick, TickFlags, TickMarks,
+    Time,
 };
 
 use crate::state::StateError;

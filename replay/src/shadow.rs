@@ -8,6 +8,7 @@
 //! Invariants: the engine is never asked and never waits; what is not reproduced twice, record by record and
 //! checkpoint by checkpoint, is not relied on.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -80,20 +81,15 @@ impl Shadow<'_> {
     fn follow(&mut self, base: Option<&Snapshot>, at: Sequence) -> Result<Option<Twin>, ReplayError> {
         let mut twin = (self.twin)()?;
         let mut reader = Reader::open(self.journal)?;
-        if let Some(base) = base {
-            twin.restore(base)?;
-            reader.seek(Sequence(base.sequence + 1))?;
-        }
-        while twin.reached().sequence < at {
-            let Some(frame) = reader.next()? else { break };
-            twin.follow(frame.step())?;
-            if twin.reached().sequence.0.is_multiple_of(4_096) {
-                (self.progress)(twin.reached().sequence);
+        let is_there = twin.follow_to(&mut reader, base, at, |reached| {
+            if reached.0.is_multiple_of(4_096) {
+                (self.progress)(reached);
                 if self.stop.load(Ordering::Relaxed) {
-                    return Ok(None);
+                    return ControlFlow::Break(());
                 }
             }
-        }
-        Ok(Some(twin))
+            ControlFlow::Continue(())
+        })?;
+        Ok(is_there.then_some(twin))
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! A difference refuses to trade. A snapshot only saves time: whatever speaks against one, an older one is taken.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -33,18 +34,12 @@ pub(crate) fn restore(
 ) -> Result<Sequence, RunError> {
     let mut reader = Reader::open(directory)?;
     let last = reader.last_sequence()?;
-    let snapshots = Snapshots::of(directory);
-    let mut restored_from = Sequence(0);
-    if let Some(snapshot) = snapshots.newest(reader.journal_id(), build_hash, last, |_, _| {})? {
-        twin.restore(&snapshot)?;
-        reader.seek(Sequence(snapshot.sequence + 1))?;
-        restored_from = Sequence(snapshot.sequence);
-    }
-    while let Some(frame) = reader.next()? {
-        twin.follow(frame.step())?;
-        progress.restored.store(twin.reached().sequence.0, Ordering::Relaxed);
-    }
-    Ok(restored_from)
+    let snapshot = Snapshots::of(directory).newest(reader.journal_id(), build_hash, last, |_, _| {})?;
+    twin.follow_to(&mut reader, snapshot.as_ref(), Sequence(u64::MAX), |reached| {
+        progress.restored.store(reached.0, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    })?;
+    Ok(Sequence(snapshot.map_or(0, |it| it.sequence)))
 }
 
 /// Refuses settings that are not those recorded, and names the keys.

@@ -10,10 +10,10 @@
 //! engine and writes it down. Invariant: what agrees with the journal is the state the engine had, and nothing else
 //! passes.
 
-use pawl_journal::log::Origin;
-use pawl_journal::record::{
-    ExecutionReport, Kind, RunStarted, Sequence, Step, StepRef, Time,
-};
+use std::ops::ControlFlow;
+
+use pawl_journal::log::{Origin, Reader};
+use pawl_journal::record::{ExecutionReport, Kind, RunStarted, Sequence, Step, StepRef, Time};
 
 use super::error::RunError;
 use super::ingress::Intake;
@@ -72,6 +72,32 @@ impl Twin {
     #[must_use]
     pub const fn reached(&self) -> Reached {
         self.reached
+    }
+
+    /// Follows a journal from the snapshot, or from where the reader is, to step `until` or the last that is committed.
+    /// `look` is told every step that was reached, and may end it; whether it did not.
+    ///
+    /// # Errors
+    /// Those of [`Self::restore`] and [`Self::follow`]; [`RunError::Journal`] if the journal cannot be read.
+    pub fn follow_to(
+        &mut self,
+        reader: &mut Reader,
+        snapshot: Option<&Snapshot>,
+        until: Sequence,
+        mut look: impl FnMut(Sequence) -> ControlFlow<()>,
+    ) -> Result<bool, RunError> {
+        if let Some(snapshot) = snapshot {
+            self.restore(snapshot)?;
+            reader.seek(Sequence(snapshot.sequence + 1))?;
+        }
+        while self.reached.sequence < until {
+            let Some(frame) = reader.next()? else { break };
+            self.follow(frame.step())?;
+            if look(self.reached.sequence).is_break() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Follows the journal by one step.

@@ -153,11 +153,8 @@ impl RunStarted {
     /// # Panics
     /// As [`Step::push`].
     pub fn push(&self, step: &mut Step, settings: &str, environment: &str) {
-        let own = Self {
-            settings_len: settings.len() as u32,
-            environment_len: environment.len() as u32,
-            ..*self
-        };
+        let own =
+            Self { settings_len: settings.len() as u32, environment_len: environment.len() as u32, ..*self };
         step.push_with_tail(&own, [settings, environment].concat().as_bytes());
     }
 

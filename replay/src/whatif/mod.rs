@@ -224,11 +224,8 @@ impl HypotheticalRun {
         let Some(input) = recorded.input() else { return };
         match (input.get::<RunStarted>(), &self.told) {
             (Some(started), Some(told)) => {
-                let own = RunStarted {
-                    settings_hash: told.settings_hash,
-                    build_hash: told.build_hash,
-                    ..*started
-                };
+                let own =
+                    RunStarted { settings_hash: told.settings_hash, build_hash: told.build_hash, ..*started };
                 own.push(&mut self.step, &told.settings, &told.environment);
             }
             _ => self.step.push_record(&input),

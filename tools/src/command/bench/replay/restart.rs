@@ -6,6 +6,7 @@
 //! alone. Opening the journal to write is measured by `pawl bench journal`. A regression here is one of every restart.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -93,17 +94,16 @@ fn restart(plan: &Plan, session: &Recorded, from: u64) -> anyhow::Result<()> {
     let mut reader = Reader::open(&session.dir)?;
     let last = reader.last_sequence()?;
     let snapshots = Snapshots::of(&session.dir);
-    if let Some(snapshot) = snapshots.newest(reader.journal_id(), plan.build_hash, last, |_, _| {})? {
-        twin.restore(&snapshot)?;
-        reader.seek(Sequence(snapshot.sequence + 1))?;
-    }
-    let began = twin.reached().sequence.0;
-    while let Some(frame) = reader.next()? {
-        twin.follow(frame.step())?;
-        if frame.sequence().0.is_multiple_of(4_096) {
-            plan.stop.check()?;
+    let snapshot = snapshots.newest(reader.journal_id(), plan.build_hash, last, |_, _| {})?;
+    let began = snapshot.as_ref().map_or(0, |it| it.sequence);
+    let mut stopped = Ok(());
+    twin.follow_to(&mut reader, snapshot.as_ref(), Sequence(u64::MAX), |reached| {
+        if reached.0.is_multiple_of(4_096) {
+            stopped = plan.stop.check();
         }
-    }
+        if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    stopped?;
     let reached = twin.reached().sequence.0;
     Failure::unless((began, reached) == (from, session.steps), || {
         format!("a restart from step {from} of {} began at {began} and came to {reached}", session.steps)
