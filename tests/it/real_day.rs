@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::support::{
-    EURUSD_TICKS, btcusd, eurusd, output_hash, pawl, release_binary, run, run_with, scratch, text, verified,
+    EURUSD_TICKS, Finished, binary, btcusd, command, eurusd, output_hash, pawl, release_binary, run,
+    run_with, scratch, text, verified,
 };
 
 fn run_day(journal: &Path, threading: &str) -> serde_json::Value {
@@ -11,7 +12,7 @@ fn run_day(journal: &Path, threading: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_real_day_is_the_same_in_both_threading_modes_and_both_builds() {
+fn the_real_day_is_the_same_and_replays_the_same_in_both_threading_modes_and_both_builds() {
     let scratch = scratch();
     let journals: Vec<_> =
         ["single", "again", "fused", "release"].map(|name| scratch.path().join(name)).to_vec();
@@ -29,9 +30,16 @@ fn the_real_day_is_the_same_in_both_threading_modes_and_both_builds() {
         assert_eq!(verified["sealed"], true);
         assert_eq!(output_hash(journal), output_hash(&journals[0]), "{}", journal.display());
     }
-    let replayed = pawl(&["replay", text(&journals[2]), "--json"]).expect(0).json();
-    assert_eq!(replayed["output_hash"], verified(&journals[0])["output_hash"]);
-    assert!(replayed["divergence"].is_null());
+    // In another process each, and by the other build than the one that ran.
+    for (journal, replayer) in
+        [(&journals[0], release_binary()), (&journals[2], release_binary()), (&journals[3], binary())]
+    {
+        let replay: Finished =
+            command(replayer, &["replay", text(journal), "--json"]).output().expect("pawl runs").into();
+        let replayed = replay.expect(0).json();
+        assert_eq!(replayed["output_hash"], output_hash(&journals[0]));
+        assert!(replayed["divergence"].is_null());
+    }
 }
 
 #[test]
