@@ -7,6 +7,7 @@
 mod command;
 mod config;
 mod exit;
+mod inputs;
 mod lag;
 mod machine;
 mod measure;

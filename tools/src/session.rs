@@ -164,7 +164,7 @@ impl Session {
             machine: machine::describe(),
             threading: format!("{:?}", self.config.threading).to_lowercase(),
             durability: self.durability().to_string(),
-            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            command: machine::command(),
             started: time_text(machine::now()),
             feeds: self.feeds.iter().map(|it| it.origin.clone()).collect(),
             models,

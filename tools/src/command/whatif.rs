@@ -152,7 +152,7 @@ fn told_of(
         machine: machine::describe(),
         threading: "single".to_owned(),
         durability: Durability::PageCache.to_string(),
-        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: machine::command(),
         started: time_text(machine::now()),
         ..environment
     };

@@ -11,5 +11,5 @@ mod live;
 
 pub use file::{Config, CoreChoice, CoreName, Mode};
 pub use instrument::resolve_instruments;
-pub use layer::{Layers, Loaded, Origin};
+pub use layer::{ConfigError, Layers, Loaded, Origin, value_of};
 pub use live::check_live;
