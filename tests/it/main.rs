@@ -26,5 +26,6 @@ mod resume;
 mod retention;
 mod slowest;
 mod snapshot;
+mod sweep;
 mod tidy;
 mod whatif;
