@@ -204,6 +204,27 @@ fn a_sweep_that_is_stopped_tells_what_is_done() {
 }
 
 #[test]
+fn a_cell_that_fails_says_so_in_its_row() {
+    // No file may be as long as a segment, so that no journal can be begun.
+    let feed = btcusd();
+    let script = "trap '' XFSZ; ulimit -f 3000; exec \"$0\" \"$@\"";
+    let arguments = ["-c", script, text(binary()), "sweep", "--feed", &feed, "--symbol", "BTCUSD"];
+    let grid = ["--grid", "risk.max_position=1,2"];
+    let failed = |more: &[&str]| -> Finished {
+        let all = [&arguments[..], &grid, more].concat();
+        command(Path::new("bash"), &all).output().expect("bash runs").into()
+    };
+    let found = cells(&failed(&["--json"]).expect(3).json());
+    assert_eq!(found.len(), 2);
+    for cell in found {
+        assert_eq!((&cell["state"], &cell["profit"]), (&"failed".into(), &Value::Null));
+        assert!(cell["message"].as_str().expect("why").contains("could not allocate"), "{cell}");
+    }
+    let shown = failed(&["--windows", "train=1h,test=30m"]).expect(3).stdout;
+    assert!(shown.contains("2 points failed: could not allocate"), "{shown}");
+}
+
+#[test]
 fn a_sweep_that_cannot_be_runs_nothing() {
     let scratch = scratch();
     let out = scratch.path().join("out");

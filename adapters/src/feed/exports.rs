@@ -48,10 +48,12 @@ impl Exports {
     /// two begin at the same time. An only file is looked at when it is opened.
     pub fn in_order(paths: &[PathBuf], definition: &Instrument, offset: Span) -> Result<Self, FeedError> {
         let symbol = &definition.symbol;
-        if paths.is_empty() || paths.len() > FILES_MAX {
+        if paths.is_empty() {
+            return Err(content(format!("{symbol} has no file: name one, or a folder, or a pattern")));
+        }
+        if paths.len() > FILES_MAX {
             return Err(content(format!(
-                "{symbol} has {} files: give it 1 to {FILES_MAX}; longer histories run in pieces, each going on with the \
-                 journal of the one before",
+                "{symbol} has {} files: at most {FILES_MAX} are one feed; join days to months",
                 paths.len()
             )));
         }

@@ -92,7 +92,7 @@ fn files_that_overlap_are_refused_by_both_their_names() {
     let folder = Folder::new();
     let day = folder.day("2024.01.02");
     let copy = folder.file("copy.csv", &[("2024.01.02\t00:00:01.000", "1.1", "1.2")]);
-    let error = ordered(&[day.clone(), copy.clone()]).expect_err("the same beginning").to_string();
+    let error = ordered(&[day.clone(), copy]).expect_err("the same beginning").to_string();
     assert!(
         error.contains("copy.csv") && error.contains("2024.01.02") && error.contains("00:00:01Z"),
         "{error}"

@@ -35,7 +35,7 @@ use self::grid::Grid;
 use self::show::Heading;
 use self::windows::{Window, Windows};
 use crate::command::report::Every;
-use crate::exit::Exit;
+use crate::exit::{Exit, message};
 use crate::inputs::{self, FeedFiles, Inputs, locate};
 use crate::output::{Bar, put, say, span};
 use crate::session::{NamedFeed, stop_on_signals};
@@ -118,7 +118,9 @@ impl Sweep {
         })();
         let (files, instruments) = found.map_err(|error| locate(&loaded, error))?;
         let stop = stop_on_signals()?;
-        let scanned = scan(files.open(&instruments, range)?, &stop)?;
+        // Their kind is left behind: a tick that cannot be read ends a run, but here none has begun.
+        let feeds = files.open(&instruments, range).map_err(|error| anyhow!(message(&error)))?;
+        let scanned = scan(feeds, &stop)?;
         let windows = self.cut(&grid, range, &scanned)?;
         let every =
             self.every.map(Interval::from).or_else(|| Some(Interval::for_span(self.windows?.test().0)));
@@ -226,7 +228,6 @@ fn scan(feeds: Vec<NamedFeed>, stop: &Arc<AtomicBool>) -> anyhow::Result<Scanned
     let bar = Bar::new("reading", UNITS * feeds.len() as u64);
     let mut scanned = Scanned { first: TimeRange::ALL.until, last: TimeRange::ALL.from, ticks: 0 };
     for (place, NamedFeed { mut feed, .. }) in feeds.into_iter().enumerate() {
-        // Not passed on as it is: to a run it is where the run ends, here nothing has begun.
         while let Some(tick) = feed.next().map_err(|error| anyhow!(error.message))? {
             scanned.first = scanned.first.min(tick.time);
             scanned.last = scanned.last.max(tick.time);

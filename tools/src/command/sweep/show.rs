@@ -144,8 +144,8 @@ fn points(plan: &Plan, forward: &Forward, limit: usize) -> anyhow::Result<()> {
     }
     table.numbers_from(0);
     say!(
-        "\n{} points, the best {} first; equal ones in the order of the grid",
-        order.len(),
+        "\n{}, the best {} first, equal ones in the order of the grid",
+        counted(order.len(), "point"),
         forward.metric.name()
     );
     put!("{table}");
@@ -170,9 +170,9 @@ fn windows(plan: &Plan, forward: &Forward, limit: usize) -> anyhow::Result<()> {
     }
     table.numbers_from(0);
     say!(
-        "\n{} windows of {} points: the best {} of the train, the first of equal ones, is run on the test",
-        forward.walked.len(),
-        plan.grid.len(),
+        "\n{} of {}: the best {} of the train, the first of equal ones, is run on the test",
+        counted(forward.walked.len(), "window"),
+        counted(plan.grid.len(), "point"),
         metric.name()
     );
     put!("{table}");
@@ -212,6 +212,10 @@ fn window(plan: &Plan, metric: Metric, place: usize, walked: &Walked) -> Vec<Str
     row
 }
 
+fn counted(count: usize, what: &str) -> String {
+    format!("{} {what}{}", thousands(count as u64), if count == 1 { "" } else { "s" })
+}
+
 /// Why a window has no test, or how many of its points failed.
 fn why(walked: &Walked, metric: &str) -> String {
     let count = |is: fn(&Ended) -> bool| walked.trains.iter().filter(|it| is(it)).count();
@@ -233,7 +237,7 @@ fn why(walked: &Walked, metric: &str) -> String {
             .find(|it| matches!(it, Ended::Failed { .. }))
             .map(remark)
             .unwrap_or_default();
-        said = format!("{said} {failed} points {first}").trim().to_owned();
+        said = format!("{said} {} {first}", counted(failed, "point")).trim().to_owned();
     }
     said
 }
