@@ -57,3 +57,51 @@ pub fn work_off<J: Send, R: Send>(
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn squares(threads: usize, stop_after: Option<u32>) -> Vec<(u32, u32)> {
+        let (stop, mut found) = (AtomicBool::new(false), Vec::new());
+        work_off(
+            threads,
+            (1..=20).collect(),
+            &stop,
+            |job| job * job,
+            |job, square| {
+                found.push((job, square));
+                stop.store(stop_after.is_some_and(|after| found.len() >= after as usize), Ordering::Release);
+                // Every fifth asks for one more.
+                (job <= 20 && job % 5 == 0).then_some(job + 100)
+            },
+        );
+        found
+    }
+
+    #[test]
+    fn every_job_and_every_job_that_follows_is_done_once() {
+        let one = squares(1, None);
+        assert_eq!(one[4..7], [(5, 25), (105, 11_025), (6, 36)], "what follows is next");
+        for threads in [1, 2, 7, 100] {
+            let mut found = squares(threads, None);
+            found.sort_unstable();
+            let expected = (1..=20).chain([105, 110, 115, 120]).map(|job| (job, job * job));
+            assert!(found.into_iter().eq(expected), "{threads}");
+        }
+    }
+
+    #[test]
+    fn a_crew_that_is_stopped_ends_what_it_has_begun() {
+        assert_eq!(squares(1, Some(3)), [(1, 1), (2, 4), (3, 9)]);
+        let found = squares(4, Some(3)).len();
+        assert!((3..=6).contains(&found), "{found}");
+    }
+
+    #[test]
+    #[should_panic(expected = "job 7")]
+    fn a_job_that_panics_is_no_reason_to_wait_for_ever() {
+        let work = |job: &u32| assert!(*job != 7, "job {job}");
+        work_off(3, (1..=20).collect(), &AtomicBool::new(false), work, |_, ()| None);
+    }
+}

@@ -61,7 +61,8 @@ const ROWS: usize = 20;
     warm-up is over (`pawl run --list-columns`), so choose tests much longer than that. What is open at the end counts at the \
     last quote.\n\n\
     Journals are written where temporary files are (TMPDIR), one for each job, and removed once they are reported. --out \
-    keeps all of them, and the table as sweep.csv and sweep.json.\n\n\
+    keeps all of them, and the table as sweep.csv and sweep.json. Each run reads its files: only the days that it needs, where \
+    files are of days. Ctrl-C ends the sweep with the table of what is done; a second one quits at once.\n\n\
     Exit codes: 0 every cell ran; 1 one failed, which its row says, or a signal stopped it: the table has what is done; 2 a \
     point, window or file that cannot be: nothing was run; 3 the environment failed in a cell.")]
 pub struct Sweep {
@@ -145,8 +146,7 @@ impl Sweep {
     /// The windows, if their cells are not too many.
     fn cut(&self, grid: &Grid, range: TimeRange, scanned: &Scanned) -> anyhow::Result<Vec<Window>> {
         let Some(windows) = self.windows else { return Ok(vec![Window { train: range, test: None }]) };
-        let first = if range.from == TimeRange::ALL.from { scanned.first } else { range.from };
-        let windows = windows.over(first, scanned.last);
+        let windows = windows.over(range, scanned.first, scanned.last);
         if windows.is_empty() {
             bail!(
                 "there is no window: the ticks cover {}, and a train and a test need more",

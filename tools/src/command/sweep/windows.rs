@@ -6,7 +6,7 @@
 //!                     |--train--|test|                  |-------train-------|test|
 //! ```
 //!
-//! Tests follow each other without a gap. The first window begins at a full day, hour, minute or second of UTC, whichever
+//! Tests follow each other without a gap. The first window begins where `--from` says, or at a full day, hour, minute or second of UTC, whichever
 //! both lengths are whole numbers of.
 
 use pawl_adapters::feed::TimeRange;
@@ -36,17 +36,19 @@ impl Windows {
         self.test
     }
 
-    /// The windows over ticks from `first` to `last`; the last test may be shorter.
-    pub fn over(&self, first: Time, last: Time) -> Vec<Window> {
+    /// The windows of `range` over ticks from `first` to `last`; the last test may be shorter.
+    pub fn over(&self, range: TimeRange, first: Time, last: Time) -> Vec<Window> {
         let (train, test) = (self.train.0, self.test.0);
         let whole = [86_400, 3_600, 60, 1].map(|seconds| seconds * Time::SECOND);
         let unit = whole.into_iter().find(|unit| train % unit == 0 && test % unit == 0).unwrap_or(1);
-        let start = first.0.div_euclid(unit) * unit;
+        let start =
+            if range.from == TimeRange::ALL.from { first.0.div_euclid(unit) * unit } else { range.from.0 };
+        let end = (last.0.div_euclid(unit) + 1).saturating_mul(unit).min(range.until.0);
         let mut windows = Vec::new();
         let mut turn = start.saturating_add(train);
         while turn <= last.0 {
             let from = if self.is_anchored { start } else { turn - train };
-            let until = turn.saturating_add(test).min((last.0.div_euclid(unit) + 1).saturating_mul(unit));
+            let until = turn.saturating_add(test).min(end);
             windows.push(Window {
                 train: TimeRange { from: Time(from), until: Time(turn) },
                 test: Some(TimeRange { from: Time(turn), until: Time(until) }),
@@ -95,8 +97,8 @@ mod tests {
 
     /// Windows from five minutes past hour 10 to before hour 14, in hours.
     fn hours(text: &str) -> Vec<[i64; 4]> {
-        let windows =
-            text.parse::<Windows>().expect(text).over(Time(10 * HOUR + HOUR / 12), Time(14 * HOUR - 1));
+        let (first, last) = (Time(10 * HOUR + HOUR / 12), Time(14 * HOUR - 1));
+        let windows = text.parse::<Windows>().expect(text).over(TimeRange::ALL, first, last);
         let hour = |time: Time| {
             assert_eq!(time.0 % HOUR, 0, "{text}");
             time.0 / HOUR
@@ -119,7 +121,12 @@ mod tests {
         );
         assert!(hours("train=4h,test=1h").is_empty());
         let minutes = "train=30m,test=15m".parse::<Windows>().expect("valid");
-        assert_eq!(minutes.over(Time(84), Time(HOUR)).first().map(|it| it.train.from), Some(Time(0)));
+        let over = minutes.over(TimeRange::ALL, Time(84), Time(HOUR));
+        assert_eq!(over.first().map(|it| it.train.from), Some(Time(0)));
+        let asked = TimeRange { from: Time(7), until: Time(HOUR - 7) };
+        let over = minutes.over(asked, Time(84), Time(HOUR - 8));
+        assert_eq!(over.first().map(|it| it.train.from), Some(asked.from), "not before what was asked for");
+        assert_eq!(over.last().and_then(|it| it.test).map(|it| it.until), Some(asked.until));
     }
 
     #[test]
