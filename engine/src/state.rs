@@ -15,8 +15,8 @@
 
 use pawl_journal::record::{
     ClientOrderId, ExecutionReport, InstrumentId, LinkState, Lots, Micros, OrderAction, OrderRequest,
-    OrderState, OrderType, Points, Reasons, Side, Signal, Tick, TickFlags, TickMarks, Time, VerdictSource,
-    body_bytes, body_of,
+    OrderState, OrderType, Points, Reasons, Reconciled, Side, Signal, Tick, TickFlags, TickMarks, Time,
+    VerdictSource, body_bytes, body_of,
 };
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
@@ -285,7 +285,7 @@ macro_rules! records {
     )*};
 }
 
-records! { Signal ExecutionReport OrderRequest Tick }
+records! { Signal ExecutionReport OrderRequest Reconciled Tick }
 
 impl State for i128 {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {

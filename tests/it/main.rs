@@ -16,6 +16,7 @@ mod explain;
 mod feeds;
 mod follow;
 mod holes;
+mod killed;
 mod pruned;
 mod python;
 mod real_day;
