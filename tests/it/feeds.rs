@@ -51,7 +51,7 @@ fn run_feed(journal: &Path, feed: &str, more: &[&str]) -> Finished {
 /// What a journal decided, whatever its runs are: records by kind, but for what each run adds.
 fn decided(journal: &Path) -> serde_json::Value {
     let mut records = verified(journal)["records"].clone();
-    for kind in ["run_started", "run_ended", "checkpoint", "stamps"] {
+    for kind in ["run_started", "reconciled", "run_ended", "checkpoint", "stamps"] {
         records.as_object_mut().expect("records").remove(kind);
     }
     records
