@@ -1,5 +1,6 @@
 //! What this build is and what it runs on.
 
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -16,9 +17,29 @@ pub fn build() -> String {
 /// # Errors
 /// If the file cannot be read.
 pub fn build_hash() -> anyhow::Result<u64> {
+    static HASH: OnceLock<u64> = OnceLock::new();
+    if let Some(hash) = HASH.get() {
+        return Ok(*hash);
+    }
     let program = std::env::current_exe().context("cannot find the program's own file")?;
     let bytes = std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    Ok(hash(&bytes))
+    Ok(*HASH.get_or_init(|| hash(&bytes)))
+}
+
+/// The command line, as far as it fits into a run's first step.
+pub fn command() -> Vec<String> {
+    const BYTES_MAX: usize = 8 << 10;
+    let all: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut bytes = 0;
+    let fitting = all.iter().take_while(|word| {
+        bytes += word.len();
+        bytes <= BYTES_MAX
+    });
+    let mut words: Vec<String> = fitting.cloned().collect();
+    if words.len() < all.len() {
+        words.push(format!("(and {} more)", all.len() - words.len()));
+    }
+    words
 }
 
 /// Processor, kernel and cores.

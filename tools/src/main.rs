@@ -7,6 +7,7 @@
 mod command;
 mod config;
 mod exit;
+mod inputs;
 mod lag;
 mod machine;
 mod measure;
@@ -47,6 +48,7 @@ enum Command {
     Report(command::report::Report),
     Diff(command::diff::Diff),
     Whatif(command::whatif::Whatif),
+    Sweep(command::sweep::Sweep),
     Slowest(command::slowest::Slowest),
     Cursor(command::cursor::Cursor),
     Prune(command::prune::Prune),
@@ -70,6 +72,7 @@ fn main() -> std::process::ExitCode {
         Command::Report(it) => it.run(),
         Command::Diff(it) => it.run(),
         Command::Whatif(it) => it.run(),
+        Command::Sweep(it) => it.run(),
         Command::Slowest(it) => it.run(),
         Command::Cursor(it) => it.run(),
         Command::Prune(it) => it.run(),

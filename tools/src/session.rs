@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use crossbeam_channel::Receiver;
 use pawl_adapters::control::Server;
 use pawl_adapters::venue::{Paper, PaperSettings};
 use pawl_engine::inference::{BuiltinModel, Models};
@@ -15,7 +16,9 @@ use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
 use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
-use pawl_engine::runtime::{Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores};
+use pawl_engine::runtime::{
+    CommandRequest, Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores,
+};
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
 use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
 use pawl_journal::record::InstrumentId;
@@ -66,25 +69,31 @@ impl Session {
         Self { config, settings, models, feeds }
     }
 
+    /// Refuses settings that no run would take. Models are loaded for it.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.build().map(drop)
+    }
+
+    /// Runs on this thread until the feeds end or `stop` is set: nothing is shown, and nobody can command it.
+    pub fn backtest(self, journal: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
+        let (pipeline, venue, texts) = self.build()?;
+        let (_, commands) = crossbeam_channel::bounded(0);
+        let (options, settings) = (self.options(), self.settings);
+        let sources = sources(self.feeds, venue, commands, stop);
+        let progress = Arc::new(Progress::default());
+        let prepared = Run::prepare(journal, &settings, pipeline, &texts, options, sources, &progress)?;
+        Ok(prepared.begin()?.drive()?)
+    }
+
     /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
     pub fn run(self, journal: &Path) -> anyhow::Result<Outcome> {
-        let paper = &self.config.venue.paper;
-        let venue = Paper::new(paper, &self.settings.instruments)?;
-        check_reply_timeout(paper, &self.config.order)?;
-        check_live(self.config.mode, false, |name| std::env::var(name).ok())?;
-        let pipeline = Pipeline::new(&self.settings, &models_in(&self.models))?;
-        let texts = self.texts(&pipeline)?;
+        let (pipeline, venue, texts) = self.build()?;
         let stop = stop_on_signals()?;
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
         let options = self.options();
         let snapshot_every = self.config.runtime.snapshot_every;
-        let sources = Sources {
-            feeds: self.feeds.into_iter().map(|it| (it.feed, it.instrument)).collect(),
-            venue: Box::new(venue),
-            commands: receiver,
-            stop,
-        };
+        let sources = sources(self.feeds, venue, receiver, stop);
         let watched = Arc::clone(&progress);
         let done = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&done);
@@ -115,6 +124,17 @@ impl Session {
         // The watcher only draws; how it ended does not matter.
         let _ = watcher.join();
         outcome
+    }
+
+    /// The pipeline, the venue, and what the journal is told of them.
+    fn build(&self) -> anyhow::Result<(Pipeline, Paper, RunTexts)> {
+        let paper = &self.config.venue.paper;
+        let venue = Paper::new(paper, &self.settings.instruments)?;
+        check_reply_timeout(paper, &self.config.order)?;
+        check_live(self.config.mode, false, |name| std::env::var(name).ok())?;
+        let pipeline = Pipeline::new(&self.settings, &models_in(&self.models))?;
+        let texts = self.texts(&pipeline)?;
+        Ok((pipeline, venue, texts))
     }
 
     fn options(&self) -> RunOptions {
@@ -164,7 +184,7 @@ impl Session {
             machine: machine::describe(),
             threading: format!("{:?}", self.config.threading).to_lowercase(),
             durability: self.durability().to_string(),
-            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            command: machine::command(),
             started: time_text(machine::now()),
             feeds: self.feeds.iter().map(|it| it.origin.clone()).collect(),
             models,
@@ -176,6 +196,16 @@ impl Session {
             environment,
         })
     }
+}
+
+fn sources(
+    feeds: Vec<NamedFeed>,
+    venue: Paper,
+    commands: Receiver<CommandRequest>,
+    stop: Arc<AtomicBool>,
+) -> Sources {
+    let feeds = feeds.into_iter().map(|it| (it.feed, it.instrument)).collect();
+    Sources { feeds, venue: Box::new(venue), commands, stop }
 }
 
 /// Refuses a venue that answers later than an order waits.

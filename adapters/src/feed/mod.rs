@@ -1,10 +1,12 @@
 //! Feeds: where ticks come from.
 //!
-//! [`Mt5Export`] reads the files that MetaTrader 5 exports, [`Synthetic`] makes a market up from a seed, [`Memory`]
-//! gives ticks that are there already. A feed delivers what its source says: prices that are zero, crossed or
+//! [`Mt5Export`] reads a file that MetaTrader 5 exports, [`Exports`] many of one symbol as one feed, [`Between`] what lies
+//! in a range of time; [`Synthetic`] makes a market up from a seed, [`Memory`] gives ticks that are there already. A feed delivers what its source says: prices that are zero, crossed or
 //! negative and times that run backwards are for ingress to mark. Only what cannot be read is an error.
 
+mod between;
 mod columns;
+mod exports;
 mod lines;
 mod memory;
 mod moment;
@@ -14,6 +16,8 @@ mod scan;
 mod synthetic;
 mod usual;
 
+pub use between::{Between, TimeRange};
+pub use exports::Exports;
 pub use memory::Memory;
 pub use mt5_export::Mt5Export;
 pub use synthetic::{Synthetic, SyntheticSettings};
@@ -36,7 +40,7 @@ fn ended_before(name: &str, source_sequence: u64, reached: u64) -> FeedError {
     FeedError {
         message: format!(
             "{name}: the journal goes on after tick {source_sequence} of this feed, but it ends after tick {reached}: \
-             give the feed that the journal was written from, or start a new journal"
+             give all the files that the journal was written from, and new ones behind them, or start a new journal"
         ),
         environment: false,
     }

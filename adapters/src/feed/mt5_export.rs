@@ -87,7 +87,7 @@ impl Mt5Export {
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(FeedError {
-                message: format!("{name}: is a directory: give one file for each symbol"),
+                message: format!("{name}: is a directory: give a file"),
                 environment: true,
             });
         }
@@ -134,6 +134,19 @@ impl Mt5Export {
     pub const fn with_server_offset(mut self, offset: Span) -> Self {
         self.parser.offset = offset.0;
         self
+    }
+
+    /// Takes blank prices at the beginning for unchanged from these.
+    #[must_use]
+    pub const fn with_quote(mut self, bid: Points, ask: Points) -> Self {
+        (self.parser.bid, self.parser.ask) = (bid.0, ask.0);
+        self
+    }
+
+    /// Bid and ask of the tick that was delivered last.
+    #[must_use]
+    pub const fn quote(&self) -> (Points, Points) {
+        (Points(self.parser.bid), Points(self.parser.ask))
     }
 
     /// Data rows read so far: the place of the tick that was delivered last.

@@ -16,6 +16,7 @@ pub mod slowest;
 pub mod snapshot;
 pub mod state;
 mod stepper;
+pub mod sweep;
 pub mod tail;
 pub mod verify;
 pub mod whatif;

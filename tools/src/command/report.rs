@@ -35,8 +35,9 @@ pub struct Report {
     json: bool,
 }
 
+/// How far apart returns are.
 #[derive(Clone, Copy, ValueEnum)]
-enum Every {
+pub enum Every {
     Minute,
     Hour,
     Day,

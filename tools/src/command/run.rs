@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
-use pawl_adapters::feed::Mt5Export;
 use pawl_engine::feature::catalogue;
-use pawl_engine::instrument;
 use pawl_engine::runtime::{DurabilityReport, Outcome, Percentiles, available_cores};
 use pawl_journal::log::JournalStatistics;
 use pawl_journal::record::{EndReason, Sequence};
@@ -14,21 +12,26 @@ use pawl_replay::{Summary, summarise};
 use serde::Serialize;
 use toml::Value;
 
-use crate::config::{Config, CoreChoice, Layers, Loaded, Mode, Origin, resolve_instruments};
-use crate::exit::{Exit, message};
+use crate::config::{Config, CoreChoice, Loaded, Mode, Origin};
+use crate::exit::Exit;
+use crate::inputs::{self, FeedFiles, Inputs, locate};
 use crate::output::{Bar, Table, put, say, summary_text};
-use crate::session::{NamedFeed, Session};
+use crate::session::Session;
 
 /// Run the engine: ticks in, paper orders out, every step in the journal.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pawl run --feed EURUSD.ticks.csv.gz --symbol EURUSD --journal J\n  \
     pawl run --feed EURUSD.csv --symbol EURUSD --feed BTCUSD.csv --symbol BTCUSD --journal J --threading single\n  \
+    pawl run --feed ticks/ --symbol EURUSD --from 2024-01-02 --until 2024-02-01 --threading single\n  \
+    pawl run --feed 'ticks/EURUSD-2024-*.csv.gz' --symbol EURUSD --journal J\n  \
     pawl run --config pawl.toml --set risk.max_position=2\n  \
     pawl run --config pawl.toml --set journal.durability=gated\n  \
     pawl run --config pawl.toml --print-config\n  \
     pawl run --list-columns\n\n\
-    A run on an existing journal goes on where it ended. Ctrl-C drains and seals; a second one quits at once and \
+    Several files of a symbol are one feed, in the order of their ticks; files that overlap are refused. Feeds of several \
+    symbols are merged by time.\n\n\
+    A run on an existing journal goes on where it ended: with the same files, and new ones behind them. Ctrl-C drains and seals; a second one quits at once and \
     leaves a journal that the next run recovers.\n\n\
     journal.durability says when a step is on disk: page-cache (when the kernel likes), async:50ms (at most so much later), \
     gated (before its orders leave).\n\n\
@@ -36,15 +39,8 @@ use crate::session::{NamedFeed, Session};
     Exit codes: 0 the feeds ended, or a signal stopped it; 1 it ended at a finding, such as a line of a feed that cannot be \
     read; 2 it could not start; 3 the environment failed (a full disk, a sync that failed); 130 a second Ctrl-C.")]
 pub struct Run {
-    /// Configuration file (TOML); see pawl.example.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Tick export of MetaTrader 5, plain or gzip; repeatable, each with its --symbol
-    #[arg(long, value_name = "FILE")]
-    feed: Vec<String>,
-    /// Instrument of the feed in the same place
-    #[arg(long, value_name = "NAME")]
-    symbol: Vec<String>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Directory of the journal
     #[arg(long, value_name = "DIR")]
     journal: Option<String>,
@@ -57,9 +53,6 @@ pub struct Run {
     /// Event time per wall-clock time (1 is real time); 0 is as fast as the machine goes
     #[arg(long, value_name = "FACTOR")]
     speed: Option<f64>,
-    /// Set any key of the configuration; repeatable
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
     /// Show every value in force and where it came from, and do not run
     #[arg(long)]
     print_config: bool,
@@ -89,11 +82,7 @@ impl Run {
     }
 
     fn load(&self) -> anyhow::Result<Loaded> {
-        let mut layers = Layers::defaults();
-        if let Some(path) = &self.config {
-            layers.file(path)?;
-        }
-        layers.environment(|name| std::env::var(name).ok())?;
+        let mut layers = self.inputs.layers()?;
         let mut flag = |key: &str, value: Option<Value>, name: &str| match value {
             Some(value) => layers.set(key, value, Origin::Flag(name.to_owned())),
             None => Ok(()),
@@ -102,28 +91,7 @@ impl Run {
         flag("threading", self.threading.clone().map(Value::String), "--threading")?;
         flag("mode", self.mode.map(|mode| Value::String(format!("{mode:?}").to_lowercase())), "--mode")?;
         flag("runtime.speed", self.speed.map(Value::Float), "--speed")?;
-        if self.feed.len() != self.symbol.len() {
-            bail!(
-                "{} --feed and {} --symbol were given: give each feed its symbol, as in --feed FILE --symbol EURUSD",
-                self.feed.len(),
-                self.symbol.len()
-            );
-        }
-        if !self.feed.is_empty() {
-            let feeds = self.feed.iter().zip(&self.symbol).map(|(file, symbol)| {
-                Value::Table(
-                    [("file", file), ("symbol", symbol)]
-                        .map(|(k, v)| (k.into(), v.clone().into()))
-                        .into_iter()
-                        .collect(),
-                )
-            });
-            let feeds = Value::Array(feeds.collect());
-            layers.set("feed", feeds, Origin::Flag("--feed".to_owned()))?;
-        }
-        for assignment in &self.set {
-            layers.set_text(assignment)?;
-        }
+        self.inputs.set(&mut layers)?;
         Ok(layers.finish()?)
     }
 
@@ -148,37 +116,10 @@ impl Run {
                 );
             }
         }
-        if config.feed.is_empty() {
-            bail!("there is no feed: give --feed FILE --symbol NAME, or a [[feed]] in the configuration");
-        }
-        let instruments = resolve_instruments(config)?;
-        for definition in &instruments {
-            definition.validate()?;
-        }
-        let mut feeds = Vec::new();
-        for feed in &config.feed {
-            let (instrument, definition) = instrument::find(&instruments, &feed.symbol)
-                .context("every feed's symbol is in the table")?;
-            let opened = Mt5Export::open(Path::new(&feed.file), instrument, definition)?
-                .with_server_offset(feed.utc_offset);
-            feeds.push(NamedFeed {
-                feed: Box::new(opened),
-                instrument,
-                origin: feed.file.clone(),
-                utc_offset: feed.utc_offset,
-            });
-        }
-        // Models are looked for beside the configuration that names them.
-        let folder = self.config.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty());
-        Ok(Session::new(config.clone(), instruments, folder.unwrap_or(Path::new(".")).to_owned(), feeds))
+        let instruments = inputs::instruments(config)?;
+        let feeds = FeedFiles::find(config, &instruments)?.open(&instruments, self.inputs.range()?)?;
+        Ok(Session::new(config.clone(), instruments, self.inputs.models(), feeds))
     }
-}
-
-/// Adds to an error where the key it speaks of was set.
-fn locate(loaded: &Loaded, error: anyhow::Error) -> anyhow::Error {
-    let message = message(&error);
-    let located = loaded.locate(&message);
-    if located == message { error } else { error.context(located) }
 }
 
 /// Sums up a run and says how it ended.

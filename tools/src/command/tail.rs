@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 use pawl_engine::settings::{RecordedEnvironment, RecordedSettings};
 use pawl_journal::log::{Cursor, Durability, From, Reader, Tailer, pruned};
-use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef, Time};
+use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef};
 
 use crate::exit::{Exit, OutputError};
+use crate::inputs::parse_time;
 use crate::output::{Names, csv_header, csv_row, step_json, step_text, time_text};
 use crate::session::stop_on_signals;
 
@@ -461,10 +461,8 @@ fn parse_from(text: &str) -> anyhow::Result<From> {
     if let Ok(sequence) = text.parse() {
         return Ok(From::Sequence(Sequence(sequence)));
     }
-    let timestamp: Timestamp = text.parse().ok().with_context(|| {
+    let time = parse_time(text).ok().with_context(|| {
         format!("`{text}` is neither a step (7), nor a time (2019-02-04T12:00:00Z), nor `now`")
     })?;
-    let nanoseconds =
-        i64::try_from(timestamp.as_nanosecond()).ok().context("the time is beyond the year 2262")?;
-    Ok(From::Time(Time(nanoseconds)))
+    Ok(From::Time(time))
 }

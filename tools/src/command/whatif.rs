@@ -14,6 +14,7 @@ use pawl_replay::{ModelSource, ReplayError, told};
 use serde_json::{Value, json};
 
 use crate::command::tail::parse_kind;
+use crate::config;
 use crate::exit::Exit;
 use crate::machine;
 use crate::output::{Bar, DiffPrinter, Names, time_text};
@@ -152,7 +153,7 @@ fn told_of(
         machine: machine::describe(),
         threading: "single".to_owned(),
         durability: Durability::PageCache.to_string(),
-        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: machine::command(),
         started: time_text(machine::now()),
         ..environment
     };
@@ -192,10 +193,9 @@ impl Steps for Written {
     }
 }
 
-/// A value written as in the configuration; quotes may be left out.
+/// A value written as in the configuration, as JSON.
 fn value_of(text: &str) -> anyhow::Result<Value> {
-    let value = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut it| it.remove("v"));
-    Ok(serde_json::to_value(value.unwrap_or_else(|| toml::Value::String(text.to_owned())))?)
+    Ok(serde_json::to_value(config::value_of(text))?)
 }
 
 /// The settings of the paper venue, the only one that can answer again.

@@ -160,13 +160,40 @@ pub struct VenueConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
-    /// A tick export of MetaTrader 5, plain or gzip.
-    pub file: String,
+    /// Tick exports of MetaTrader 5, plain or gzip: a file, a pattern, a folder, or a list of them.
+    pub file: Files,
     /// The instrument it quotes.
     pub symbol: String,
     /// How far the file's clock is ahead of UTC.
     #[serde(default)]
     pub utc_offset: Span,
+}
+
+/// One text that means files, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a file, a pattern or a folder, or a list of them")]
+pub enum Files {
+    /// A file, a pattern, or a folder.
+    One(String),
+    /// Several of them.
+    Several(Vec<String>),
+}
+
+impl Files {
+    /// All of them.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => several,
+        }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
 }
 
 impl Default for Config {

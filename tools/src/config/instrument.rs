@@ -61,7 +61,7 @@ pub fn resolve_instruments(config: &Config) -> Result<Vec<Instrument>, ConfigErr
     for (index, feed) in config.feed.iter().enumerate() {
         if config.feed[..index].iter().any(|before| before.symbol == feed.symbol) {
             return Err(ConfigError::Contradiction(format!(
-                "{} has two feeds: give each symbol one feed, or join the files into one",
+                "{} has two [[feed]]: give it one, with all its files: file = [\"A.csv\", \"B.csv\"]",
                 feed.symbol
             )));
         }
@@ -151,11 +151,7 @@ mod tests {
     use super::*;
 
     fn config(symbols: &[&str]) -> Config {
-        let feed = |symbol: &&str| FeedConfig {
-            file: "x".into(),
-            symbol: (*symbol).into(),
-            ..FeedConfig::default()
-        };
+        let feed = |symbol: &&str| FeedConfig { symbol: (*symbol).into(), ..FeedConfig::default() };
         Config { feed: symbols.iter().map(feed).collect(), ..Config::default() }
     }
 

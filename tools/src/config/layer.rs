@@ -68,7 +68,7 @@ pub enum ConfigError {
 }
 
 /// The layers so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Layers {
     merged: Table,
     origins: BTreeMap<String, Origin>,
@@ -117,27 +117,20 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets one key, written as a path (`risk.max_position`).
+    /// Sets one key, written as a path (`risk.max_position`, `agent.NAME.weight`, `agent[0].weight`).
     ///
     /// # Errors
     /// [`ConfigError::Value`] if there is no such key, or it does not take such a value.
     pub fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
         let fail = |message: String| ConfigError::Value { origin: origin.clone(), message };
-        let mut parts = key.split('.').peekable();
-        let mut table = &mut self.merged;
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                table.insert(part.to_owned(), value);
-                break;
-            }
-            table = table.get_mut(part).and_then(Value::as_table_mut).ok_or_else(|| {
-                fail(format!("there is no key `{key}`; `pawl run --print-config` shows all keys"))
-            })?;
-        }
+        let Some((path, table, own)) = seek(&mut self.merged, key) else {
+            return Err(fail(format!("there is no key `{key}`; `pawl run --print-config` shows all keys")));
+        };
+        table.insert(own.to_owned(), value);
         if let Err(error) = self.merged.clone().try_into::<Config>() {
             return Err(fail(format!("`{key}`: {}", in_plain_words(error.message()))));
         }
-        self.origins.insert(key.to_owned(), origin);
+        self.origins.insert(path, origin);
         Ok(())
     }
 
@@ -150,12 +143,7 @@ impl Layers {
         let Some((key, text)) = assignment.split_once('=') else {
             return Err(ConfigError::Value { origin, message: format!("`{assignment}` is not KEY=VALUE") });
         };
-        let (key, text) = (key.trim(), text.trim());
-        let value = toml::from_str::<Table>(&format!("v = {text}"))
-            .ok()
-            .and_then(|mut table| table.remove("v"))
-            .unwrap_or_else(|| Value::String(text.to_owned()));
-        self.set(key, value, origin)
+        self.set(key.trim(), value_of(text.trim()), origin)
     }
 
     /// Lays the environment over what there is.
@@ -301,6 +289,44 @@ fn in_plain_words(message: &str) -> String {
     }
 }
 
+/// A value written as in the file; quotes may be left out.
+#[must_use]
+pub fn value_of(text: &str) -> Value {
+    let value = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
+    value.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// The table that holds a key, what the key is called in it, and where it is, as the file is counted (`agent[0].weight`).
+/// Agents, feeds and instruments are found by name or symbol, or by their place.
+fn seek<'t, 'k>(table: &'t mut Table, key: &'k str) -> Option<(String, &'t mut Table, &'k str)> {
+    let Some((part, rest)) = key.split_once('.') else {
+        return Some((key.to_owned(), table, key));
+    };
+    let (section, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+        Some((section, index)) => (section, Some(index.parse::<usize>().ok()?)),
+        None => (part, None),
+    };
+    match (table.get_mut(section)?, index) {
+        (Value::Table(inner), None) => {
+            let (path, table, own) = seek(inner, rest)?;
+            Some((format!("{section}.{path}"), table, own))
+        }
+        (Value::Array(items), index) => {
+            let named = |item: &Value| {
+                let name = item.get("name").or_else(|| item.get("symbol"))?.as_str()?;
+                rest.strip_prefix(name)?.strip_prefix('.')
+            };
+            let (index, rest) = match index {
+                Some(index) => (index, rest),
+                None => items.iter().enumerate().find_map(|(index, item)| Some((index, named(item)?)))?,
+            };
+            let (path, table, own) = seek(items.get_mut(index)?.as_table_mut()?, rest)?;
+            Some((format!("{section}[{index}].{path}"), table, own))
+        }
+        _ => None,
+    }
+}
+
 fn overlay(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -393,6 +419,33 @@ mod tests {
         layers.set_text("risk.max_position=4").expect("valid");
         let loaded = layers.finish().expect("valid");
         assert_eq!(loaded.config.risk.max_position.to_string(), "4");
+    }
+
+    #[test]
+    fn keys_of_agents_are_set_by_name_or_place_and_those_that_are_not_there_are_refused() {
+        let agents = "[[agent]]\nname = \"a.b\"\nmodel = \"m\"\n[[agent]]\nname = \"c\"\nmodel = \"m\"\n";
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("pawl.toml");
+        std::fs::write(&path, agents).expect("write");
+        let mut layers = Layers::defaults();
+        layers.file(&path).expect("valid");
+        layers.set_text("agent.a.b.weight=2").expect("by name");
+        layers.set_text("agent[1].threshold=0.25").expect("by place");
+        for wrong in
+            ["agent.d.weight=1", "agent[2].weight=1", "agent.c.wait=1", "agent.c=1", "risk[0].max_order=1"]
+        {
+            let error = layers.clone().set_text(wrong).expect_err(wrong).to_string();
+            assert!(error.contains(wrong.split('=').next().expect("a key")), "{error}");
+        }
+        let loaded = layers.finish().expect("valid");
+        let [first, second] = &loaded.config.agent[..] else { panic!("two agents") };
+        assert_eq!((first.weight, second.threshold), (2.0, Some(0.25)));
+        let rows = loaded.rows();
+        let origin = |key: &str| rows.iter().find(|row| row.0 == key).expect("a row").2.to_string();
+        assert_eq!(
+            (origin("agent[0].weight"), origin("agent[1].threshold")),
+            ("flag --set".into(), "flag --set".into())
+        );
     }
 
     #[test]

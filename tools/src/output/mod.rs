@@ -28,9 +28,9 @@ mod table;
 pub use diff::DiffPrinter;
 pub use progress::Bar;
 pub use record::{
-    Names, csv_header, csv_row, millisecond_text, plain_text, record_json, shown_name, step_json, step_text,
-    time_text,
+    Names, csv_cell, csv_header, csv_row, millisecond_text, plain_text, record_json, shown_name, step_json,
+    step_text, time_text,
 };
-pub use report::{View, page, report_json, returns_csv};
+pub use report::{View, moment, money, page, percent, ratio, report_json, returns_csv, span};
 pub use summary::{cents, summary_text, thousands};
 pub use table::Table;

@@ -309,7 +309,8 @@ pub fn csv_row(step: StepRef<'_>, record: &Record<'_>, names: &Names) -> String 
     cells.join(",")
 }
 
-fn csv_cell(value: &Json) -> String {
+/// A value as a cell of CSV.
+pub fn csv_cell(value: &Json) -> String {
     let text = if value.is_null() { String::new() } else { plain_text(value) };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }

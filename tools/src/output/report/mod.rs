@@ -16,3 +16,4 @@ mod words;
 pub use json::{report_json, returns_csv};
 pub use page::page;
 pub use view::View;
+pub use words::{moment, money, percent, ratio, span};
