@@ -222,8 +222,15 @@ impl Pipeline {
     /// Runs a recorded step again in `scratch` and says where the outcome differs from the record.
     #[inline]
     pub fn rerun(&mut self, recorded: StepRef<'_>, scratch: &mut Step) -> Option<Difference> {
+        self.run_again(recorded, scratch);
+        first_difference(recorded, scratch.view())
+    }
+
+    /// Runs a recorded step again in `scratch`, whatever comes of it. A step without an input stays empty.
+    #[inline]
+    pub fn run_again(&mut self, recorded: StepRef<'_>, scratch: &mut Step) {
         scratch.begin(recorded.sequence(), recorded.time());
-        let Some(input) = recorded.input() else { return first_difference(recorded, scratch.view()) };
+        let Some(input) = recorded.input() else { return };
         scratch.push_record(&input);
         match input.kind() {
             Some(Kind::RunEnded) if recorded.record(Kind::Checkpoint).is_some() => self.end_run(scratch),
@@ -233,6 +240,5 @@ impl Pipeline {
                 self.run(scratch, |_| {});
             }
         }
-        first_difference(recorded, scratch.view())
     }
 }

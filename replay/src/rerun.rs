@@ -118,6 +118,26 @@ impl Rerun {
         Ok(Some(look(recorded, difference)))
     }
 
+    /// Runs the next step and compares nothing; false if there is none.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn advance(&mut self) -> Result<bool, ReplayError> {
+        let Some(frame) = self.reader.next()? else { return Ok(false) };
+        let recorded = frame.step();
+        self.pipeline.run_again(recorded, &mut self.scratch);
+        self.reached = (recorded.sequence(), recorded.time());
+        Ok(true)
+    }
+
+    /// The last step that the journal holds.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if it cannot be read.
+    pub(crate) fn last_sequence(&self) -> Result<Sequence, ReplayError> {
+        Ok(self.reader.last_sequence()?)
+    }
+
     /// What this build made of the step that was run last.
     #[must_use]
     pub fn computed(&self) -> StepRef<'_> {
