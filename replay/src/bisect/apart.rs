@@ -8,10 +8,10 @@ use pawl_journal::record::{Kind, Sequence};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Build;
 use super::error::BisectError;
 use super::pass::build;
 use super::protocol::Line;
-use super::Build;
 
 /// What is said of values that are shown the same and are not the same.
 const SAME_SHOWN: &str = "the same values, in other bytes";

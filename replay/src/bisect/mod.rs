@@ -102,7 +102,7 @@ pub struct Bisected {
     pub builds: [BuildTold; 2],
     /// Stages that held something else before the first step: their states were not compared.
     pub before: Vec<StateApart>,
-    /// Where a state came apart, if that was no later than the first other decision.
+    /// Where a state came apart, if that was before the first other decision and no consequence of it.
     pub state: Option<StateApart>,
     /// The first other decision.
     pub decision: Option<DecisionApart>,
@@ -115,6 +115,20 @@ pub struct Bisected {
 }
 
 impl Bisected {
+    /// Leaves out a state that is other because of the first other decision: in the same step, of the same stage or one
+    /// behind it.
+    fn leave_out_consequence(&mut self) {
+        let place = |stage: &str| STAGES.iter().position(|it| stage.starts_with(it));
+        let is_consequence = |state: &StateApart, decision: &DecisionApart| {
+            state.sequence == decision.sequence && place(decision.stage) <= place(state.stage)
+        };
+        if let (Some(state), Some(decision)) = (&self.state, &self.decision)
+            && is_consequence(state, decision)
+        {
+            self.state = None;
+        }
+    }
+
     /// Whether the builds decided the same at every step, and no state came apart on the way.
     #[must_use]
     pub const fn agrees(&self) -> bool {
@@ -171,7 +185,12 @@ pub fn bisect(
         state: None,
         decision: None,
         input: Value::Null,
-        stretches: Stretches { steps: every, count: coarse.count, apart: coarse.apart, last: coarse.last_apart },
+        stretches: Stretches {
+            steps: every,
+            count: coarse.count,
+            apart: coarse.apart,
+            last: coarse.last_apart,
+        },
         decisions: coarse.decisions.clone(),
     };
     let Some(first) = coarse.first() else { return Ok(found) };
@@ -181,8 +200,8 @@ pub fn bisect(
         (None, Some(span)) if span != first => bisection.pass(span, 1, &mut |_| {})?.decided,
         (found, _) => found,
     };
-    let (decided, held) = (decided.map(|it| it.at), fine.first_state());
-    let held = held.filter(|(at, _)| decided.is_none_or(|decided| *at <= decided));
+    let decided = decided.map(|it| it.at);
+    let held = fine.first_state().filter(|(at, _)| decided.is_none_or(|decided| *at <= decided));
     if decided.is_none() && held.is_none() {
         return Err(BisectError::Unsteady { from: first.after + 1, until: first.at });
     }
@@ -199,6 +218,7 @@ pub fn bisect(
             found.input = old.input();
         }
     }
+    found.leave_out_consequence();
     Ok(found)
 }
 

@@ -112,7 +112,8 @@ impl Pass {
 
     /// The first step whose states differ, and the first stage of which they do.
     pub(super) fn first_state(&self) -> Option<(u64, &'static str)> {
-        let apart = self.states.iter().zip(STAGES).filter_map(|(span, stage)| Some((span.as_ref()?.at, stage)));
+        let apart =
+            self.states.iter().zip(STAGES).filter_map(|(span, stage)| Some((span.as_ref()?.at, stage)));
         apart.min_by_key(|(at, _)| *at)
     }
 

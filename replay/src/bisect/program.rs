@@ -58,7 +58,8 @@ impl Build for Program {
             command.arg("--whole");
         }
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|source| BisectError::Start { program: self.path.clone(), source })?;
+        let mut child =
+            spawned.map_err(|source| BisectError::Start { program: self.path.clone(), source })?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let said = std::thread::spawn(move || {
             let Some(mut stderr) = stderr else { return String::new() };
@@ -131,7 +132,10 @@ impl Answer for Running {
     }
 
     fn garbled(&self, line: &Line) -> BisectError {
-        BisectError::Garbled { program: self.program.clone(), line: format!("{line:?} where it does not belong") }
+        BisectError::Garbled {
+            program: self.program.clone(),
+            line: format!("{line:?} where it does not belong"),
+        }
     }
 }
 
@@ -177,7 +181,8 @@ fn how(status: std::io::Result<ExitStatus>, said: &str) -> String {
 /// The beginning of a line, printable.
 fn shown(line: &str) -> String {
     let line = line.trim_end();
-    let mut text: String = line.chars().take(SHOWN_CHARS).map(|it| if it.is_control() { '?' } else { it }).collect();
+    let mut text: String =
+        line.chars().take(SHOWN_CHARS).map(|it| if it.is_control() { '?' } else { it }).collect();
     if line.chars().nth(SHOWN_CHARS).is_some() {
         text.push_str(" ..");
     }

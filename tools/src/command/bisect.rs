@@ -59,28 +59,27 @@ impl Bisect {
             None => std::env::current_exe().context("cannot find the program's own file: give --new")?,
         };
         let programs = [Program::new(&self.old, &self.journal), Program::new(&new, &self.journal)];
-        let scope = BisectScope {
-            from: self.from.map(Sequence),
-            until: self.until.map(Sequence),
-            every: self.every,
-        };
+        let scope =
+            BisectScope { from: self.from.map(Sequence), until: self.until.map(Sequence), every: self.every };
         let bar = Bar::new("bisecting", 0);
         let has_total = Cell::new(false);
-        let found = bisect(&self.journal, programs.each_ref().map(|it| it as _), scope, |progress| match progress {
-            Progress::Comparing(at, until) => {
-                if !has_total.replace(true) {
-                    bar.set_total(until);
+        let found =
+            bisect(&self.journal, programs.each_ref().map(|it| it as _), scope, |progress| match progress {
+                Progress::Comparing(at, until) => {
+                    if !has_total.replace(true) {
+                        bar.set_total(until);
+                    }
+                    bar.set(at);
                 }
-                bar.set(at);
-            }
-            Progress::Narrowing(from, until) => {
-                bar.set_with(until, format!("between steps {from} and {until}"));
-            }
-        })?;
+                Progress::Narrowing(from, until) => {
+                    bar.set_with(until, format!("between steps {from} and {until}"));
+                }
+            })?;
         drop(bar);
         if self.json {
             let mut result = json!({ "agree": found.agrees() });
-            if let (Value::Object(result), Value::Object(rest)) = (&mut result, serde_json::to_value(&found)?) {
+            if let (Value::Object(result), Value::Object(rest)) = (&mut result, serde_json::to_value(&found)?)
+            {
                 result.extend(rest);
             }
             say!("{result}");
@@ -97,7 +96,13 @@ impl Bisect {
         }
         put!("{table}");
         let every = found.stretches.steps;
-        say!("steps {} .. {} of {}, looked at every {}", found.from, found.until, self.journal.display(), steps(every));
+        say!(
+            "steps {} .. {} of {}, looked at every {}",
+            found.from,
+            found.until,
+            self.journal.display(),
+            steps(every)
+        );
         if found.builds[0].build_hash == found.builds[1].build_hash {
             say!("the two are the same program");
         }
@@ -111,7 +116,11 @@ impl Bisect {
                 it.path,
                 sides[0],
                 sides[1],
-                if more == 0 { String::new() } else { format!(", and {} more fields", thousands(more as u64)) }
+                if more == 0 {
+                    String::new()
+                } else {
+                    format!(", and {} more fields", thousands(more as u64))
+                }
             );
         }
         if let Some(state) = &found.state {
@@ -125,7 +134,8 @@ impl Bisect {
             return Ok(());
         }
         if let Value::Object(input) = &found.input {
-            let fields: Vec<String> = input.iter().skip(1).map(|(name, it)| format!("{name}={}", shown(it))).collect();
+            let fields: Vec<String> =
+                input.iter().skip(1).map(|(name, it)| format!("{name}={}", shown(it))).collect();
             say!("\nThe input of that first step\n  {}  {}", plain_text(&input["kind"]), fields.join(" "));
         }
         self.behind(found)
@@ -168,12 +178,21 @@ impl Bisect {
 }
 
 fn state_text(it: &StateApart) -> anyhow::Result<()> {
-    say!("\nFirst divergence: step {} ({}), the state of stage {}", it.sequence, time_text(Time(it.time)), it.stage);
+    say!(
+        "\nFirst divergence: step {} ({}), the state of stage {}",
+        it.sequence,
+        time_text(Time(it.time)),
+        it.stage
+    );
     let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), short);
     let mut table = Table::new(&["", "old", "new"]);
     table.row([it.path.clone(), value(&it.old), value(&it.new)]);
     if it.fields > 1 {
-        table.row([format!("and {} more fields", thousands(it.fields as u64 - 1)), String::new(), String::new()]);
+        table.row([
+            format!("and {} more fields", thousands(it.fields as u64 - 1)),
+            String::new(),
+            String::new(),
+        ]);
     }
     put!("{table}");
     Ok(())
