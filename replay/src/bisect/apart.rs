@@ -54,6 +54,8 @@ pub struct DecisionApart {
     pub old: Value,
     /// What the new build decided.
     pub new: Value,
+    /// The other fields of the record that differ.
+    pub also: Vec<String>,
 }
 
 /// What a build decides and holds at one step.
@@ -158,6 +160,7 @@ impl DecisionApart {
                 field: field.to_owned(),
                 old: left,
                 new: right,
+                also: Vec::new(),
             }
         };
         for record in 0..old.records.len().max(new.records.len()) {
@@ -173,12 +176,12 @@ impl DecisionApart {
             let empty = Map::new();
             let fields = |it: &Value| flat(it.as_object().unwrap_or(&empty));
             let (lefts, rights) = (fields(left), fields(right));
-            let paired = lefts.iter().chain(rights.iter().filter(|(name, _)| !lefts.contains_key(*name)));
-            for (name, _) in paired {
+            let names = lefts.keys().chain(rights.keys().filter(|name| !lefts.contains_key(*name)));
+            let mut apart_in = names.filter(|name| lefts.get(*name) != rights.get(*name));
+            if let Some(name) = apart_in.next() {
                 let values = [&lefts, &rights].map(|it| it.get(name).cloned().unwrap_or(Value::Null));
-                if values[0] != values[1] {
-                    return apart(record, kind_of(left), name, values);
-                }
+                let also = apart_in.cloned().collect();
+                return Self { also, ..apart(record, kind_of(left), name, values) };
             }
         }
         let record = 0;

@@ -115,6 +115,13 @@ pub struct Bisected {
 }
 
 impl Bisected {
+    /// The step of the first divergence.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        let state = self.state.as_ref().map(|it| it.sequence);
+        state.or(self.decision.as_ref().map(|it| it.sequence))
+    }
+
     /// Leaves out a state that is other because of the first other decision: in the same step, of the same stage or one
     /// behind it.
     fn leave_out_consequence(&mut self) {

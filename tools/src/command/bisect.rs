@@ -1,16 +1,16 @@
 //! `pawl bisect`: where two builds of this program first decide differently on the inputs of a journal.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use pawl_journal::record::{Sequence, Time};
+use pawl_journal::log::Reader;
+use pawl_journal::record::{Kind, Sequence, Time};
 use pawl_replay::bisect::{BisectScope, Bisected, DecisionApart, Program, Progress, StateApart, bisect};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::output::{Bar, Table, plain_text, put, say, shown_name, thousands, time_text};
+use crate::output::{Bar, Names, Table, plain_text, put, say, step_text, thousands, time_text};
 
 /// Longest value that is shown in text.
 const VALUE_CHARS: usize = 60;
@@ -62,13 +62,10 @@ impl Bisect {
         let scope =
             BisectScope { from: self.from.map(Sequence), until: self.until.map(Sequence), every: self.every };
         let bar = Bar::new("bisecting", 0);
-        let has_total = Cell::new(false);
         let found =
             bisect(&self.journal, programs.each_ref().map(|it| it as _), scope, |progress| match progress {
                 Progress::Comparing(at, until) => {
-                    if !has_total.replace(true) {
-                        bar.set_total(until);
-                    }
+                    bar.set_total(until);
                     bar.set(at);
                 }
                 Progress::Narrowing(from, until) => {
@@ -108,7 +105,6 @@ impl Bisect {
         }
         for it in &found.before {
             let sides = [&it.old, &it.new].map(|value| value.as_deref().map_or("nothing".to_owned(), short));
-            let more = it.fields.saturating_sub(1);
             say!(
                 "the state of {} is another one before step {}, and is not compared: {}: {} / {}{}",
                 it.stage,
@@ -116,11 +112,7 @@ impl Bisect {
                 it.path,
                 sides[0],
                 sides[1],
-                if more == 0 {
-                    String::new()
-                } else {
-                    format!(", and {} more fields", thousands(more as u64))
-                }
+                more_fields(it).map_or_else(String::new, |more| format!(", {more}"))
             );
         }
         if let Some(state) = &found.state {
@@ -130,15 +122,25 @@ impl Bisect {
             decision_text(decision, found.state.is_some())?;
         }
         if found.agrees() {
-            say!("they decide the same at every step");
+            let held =
+                if found.before.is_empty() { ", and hold the same wherever that was looked at" } else { "" };
+            say!("they decide the same at every step{held}");
             return Ok(());
         }
-        if let Value::Object(input) = &found.input {
-            let fields: Vec<String> =
-                input.iter().skip(1).map(|(name, it)| format!("{name}={}", shown(it))).collect();
-            say!("\nThe input of that first step\n  {}  {}", plain_text(&input["kind"]), fields.join(" "));
-        }
+        self.input(found)?;
         self.behind(found)
+    }
+
+    /// What came in at the first divergence, as the journal has it.
+    fn input(&self, found: &Bisected) -> anyhow::Result<()> {
+        let Some(at) = found.first() else { return Ok(()) };
+        let mut reader = Reader::open(&self.journal)?;
+        reader.seek(Sequence(at))?;
+        let Some(frame) = reader.next()? else { return Ok(()) };
+        let input: Vec<Kind> = frame.step().input().and_then(|it| it.kind()).into_iter().collect();
+        say!("\nWhat came in at that first step");
+        put!("{}", step_text(frame.step(), &input, &Names::of_journal(&self.journal)));
+        Ok(())
     }
 
     /// How far it goes, and what it comes to.
@@ -168,8 +170,7 @@ impl Bisect {
         } else if it.apart > 0 {
             say!("  as many records of each kind in both");
         }
-        let at = found.state.as_ref().map(|it| it.sequence).or(found.decision.as_ref().map(|it| it.sequence));
-        if let Some(at) = at {
+        if let Some(at) = found.first() {
             let journal = self.journal.display();
             say!("\nlook around it with `{} replay {journal} --step --from {at}`", self.old.display());
         }
@@ -187,23 +188,31 @@ fn state_text(it: &StateApart) -> anyhow::Result<()> {
     let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), short);
     let mut table = Table::new(&["", "old", "new"]);
     table.row([it.path.clone(), value(&it.old), value(&it.new)]);
-    if it.fields > 1 {
-        table.row([
-            format!("and {} more fields", thousands(it.fields as u64 - 1)),
-            String::new(),
-            String::new(),
-        ]);
+    if let Some(more) = more_fields(it) {
+        table.row([more, String::new(), String::new()]);
     }
     put!("{table}");
     Ok(())
+}
+
+/// How many fields differ but for the one that is shown.
+fn more_fields(it: &StateApart) -> Option<String> {
+    match it.fields.saturating_sub(1) {
+        0 => None,
+        1 => Some("and 1 more field".to_owned()),
+        more => Some(format!("and {} more fields", thousands(more as u64))),
+    }
 }
 
 fn decision_text(it: &DecisionApart, is_behind_state: bool) -> anyhow::Result<()> {
     let title = if is_behind_state { "First other decision" } else { "First divergence" };
     say!("\n{title}: step {} ({}), stage {}", it.sequence, time_text(Time(it.time)), it.stage);
     let mut table = Table::new(&[&format!("record {}, {}", it.record, it.kind), "old", "new"]);
-    table.row([shown_name(&it.field).to_owned(), short(&shown(&it.old)), short(&shown(&it.new))]);
+    table.row([it.field.clone(), short(&shown(&it.old)), short(&shown(&it.new))]);
     put!("{table}");
+    if !it.also.is_empty() {
+        say!("  and also {}", short(&it.also.join(", ")));
+    }
     Ok(())
 }
 
