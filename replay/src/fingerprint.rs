@@ -17,6 +17,7 @@ use pawl_journal::record::{Kind, OutputHash, StepRef};
 use serde::{Deserialize, Serialize};
 
 use super::error::ReplayError;
+use super::recompute::ModelSource;
 use super::replay::Scope;
 use super::rerun::Rerun;
 
@@ -86,12 +87,20 @@ pub struct Fingerprints {
 
 impl Fingerprints {
     /// Opens a journal in front of the first step of `scope`. A fingerprint follows every step whose number is a multiple
-    /// of `every`, from 1, and the last one.
+    /// of `every`, from 1, and the last one. With `recompute`, `models` are run, and not taken from the journal.
     ///
     /// # Errors
-    /// As [`Rerun::open_before`]; also for steps that the journal does not hold.
-    pub fn open(directory: &Path, scope: Scope, every: u64) -> Result<Self, ReplayError> {
-        let rerun = scope.open(directory)?;
+    /// As [`Rerun::open_before`]; also for steps that the journal does not hold, and models that cannot be loaded.
+    pub fn open(
+        directory: &Path,
+        scope: Scope,
+        every: u64,
+        models: &ModelSource,
+    ) -> Result<Self, ReplayError> {
+        let mut rerun = scope.open(directory)?;
+        if scope.recompute {
+            rerun.load_models(directory, models)?;
+        }
         let from = scope.from.map_or(rerun.reached.0.0 + 1, |it| it.0);
         let until = scope.until.map_or_else(|| rerun.last_sequence(), Ok)?.0;
         Ok(Self { rerun, from, until, every, has_begun: false, steps: 0, made: [0; 128] })

@@ -11,6 +11,7 @@ use pawl_journal::log::Reader;
 use pawl_journal::record::{Difference, Sequence, Step, StepRef, Time};
 
 use super::error::ReplayError;
+use super::recompute::ModelSource;
 use super::settings::settings_of;
 
 /// A journal being run again, step by step.
@@ -118,7 +119,20 @@ impl Rerun {
         Ok(Some(look(recorded, difference)))
     }
 
-    /// Runs the next step and compares nothing; false if there is none.
+    /// Loads the models, so that [`Self::advance`] runs them: what they say is not taken from the journal any more.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if a model is not found, or cannot be loaded.
+    pub fn load_models(&mut self, directory: &Path, source: &ModelSource) -> Result<(), ReplayError> {
+        let mut loaded = Pipeline::new(&source.settings(directory, &self.settings)?, &source.models)?;
+        let sequence = self.reached.0;
+        let refused = |source| RunError::Snapshot { sequence, source };
+        loaded.restore(&state::save(&mut self.pipeline)).map_err(refused)?;
+        self.pipeline = loaded;
+        Ok(())
+    }
+
+    /// Runs the next step and compares nothing; false if there is none. Models that are not loaded say what they said.
     ///
     /// # Errors
     /// As [`Self::step`].

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use pawl_journal::log::Reader;
 use pawl_journal::record::{
-    BarClosed, ExecutionKind, ExecutionReport, Kind, OrderRequest, Record, Side, Signal, StepRef, Value,
+    BarClosed, ExecutionKind, ExecutionReport, Kind, OrderRequest, Prediction, Record, Side, Signal, StepRef,
+    Value,
 };
 use pawl_replay::settings_of;
 use serde_json::Value as Json;
@@ -16,7 +17,7 @@ use crate::support::planted::{Plant, programs};
 use crate::support::{Finished, binary, btcusd, copy_dir, pawl, run_with, scratch, text};
 
 /// Bugs as they are made, one in each stage, and a state that is laid out otherwise.
-const PLANTS: [Plant; 5] = [
+const PLANTS: [Plant; 6] = [
     // The true range forgets that a market may open below where it closed.
     Plant {
         name: "feature",
@@ -44,6 +45,13 @@ const PLANTS: [Plant; 5] = [
         file: "engine/src/order/stage.rs",
         line: "Points(verdict.reference.0.saturating_add(verdict.side.sign() * self.deviation).max(1))",
         instead: "Points(verdict.reference.0.saturating_add(self.deviation).max(1))",
+    },
+    // Up and down are swapped in what a model answers.
+    Plant {
+        name: "classes",
+        file: "engine/src/inference/agent.rs",
+        line: "score: (values[up] - values[down]).clamp(-1.0, 1.0),",
+        instead: "score: (values[down] - values[up]).clamp(-1.0, 1.0),",
     },
     // The close before is taken for something that follows from the settings.
     Plant {
@@ -209,6 +217,26 @@ fn a_signal_that_is_too_young_is_found_in_the_inference_stage() {
     assert_eq!((&decision["field"], &decision["new"]), (&"age_ns".into(), &0.into()));
     assert_eq!(found["state"], Json::Null, "what risk holds of the signal is a consequence");
     assert_eq!((&found["agree"], &found["input"]["kind"]), (&false.into(), &"tick".into()));
+}
+
+#[test]
+fn swapped_classes_are_found_where_a_model_first_speaks_if_the_models_run_again() {
+    let scratch = scratch();
+    let journal = scratch.path().join("demo");
+    pawl(&["demo", "--hours", "1", "--journal", text(&journal)]).expect(0);
+    let spoke = first_step(&journal, |step| step.get::<Prediction>().is_some());
+    let until = (spoke + 500).to_string();
+    let range = ["--from", "1", "--until", &until];
+    let new = [&["--new", text(planted("classes"))][..], &range].concat();
+    bisect(&journal, binary(), &new).expect(0);
+    let found = found(&journal, "classes", &[&range[..], &["--recompute"]].concat());
+    let decision = &found["decision"];
+    assert_eq!((&decision["sequence"], &decision["stage"]), (&spoke.into(), &"inference".into()), "{found}");
+    assert_eq!((&decision["kind"], &decision["field"]), (&"prediction".into(), &"score".into()));
+    let score = |side: &str| decision[side].as_f64().expect("a score");
+    assert!((score("old") + score("new")).abs() < 1e-9, "{decision}");
+    let nowhere = ["--recompute", "--models", text(scratch.path())];
+    bisect(&journal, binary(), &nowhere).expect(2).says(&["cannot answer"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Invariants: whatever the program is or does, it is answered for with an error that names it; it does not outlive its
 //! answer; a line that is too long is not read to its end.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -28,16 +29,18 @@ const SHOWN_CHARS: usize = 80;
 pub struct Program {
     path: PathBuf,
     journal: PathBuf,
+    options: Vec<OsString>,
 }
 
 impl Program {
-    /// The build in this file, or, if there is none and the name has no folder, the program that the shell would find.
+    /// The build in this file, or, if there is none and the name has no folder, the program that the shell would find. It
+    /// is asked with these further options of `pawl fingerprint`.
     #[must_use]
-    pub fn new(path: &Path, journal: &Path) -> Self {
+    pub fn new(path: &Path, journal: &Path, options: &[OsString]) -> Self {
         // A bare name would be looked for in PATH, and not here.
         let is_bare_file = path.parent() == Some(Path::new("")) && path.is_file();
         let path = if is_bare_file { Path::new(".").join(path) } else { path.to_owned() };
-        Self { path, journal: journal.to_owned() }
+        Self { path, journal: journal.to_owned(), options: options.to_vec() }
     }
 }
 
@@ -50,7 +53,7 @@ impl Build for Program {
         whole: bool,
     ) -> Result<Box<dyn Answer>, BisectError> {
         let mut command = Command::new(&self.path);
-        command.arg("fingerprint").arg(&self.journal).arg("--json");
+        command.arg("fingerprint").arg(&self.journal).arg("--json").args(&self.options);
         for (name, value) in [("--from", from.0), ("--until", until.0), ("--every", every)] {
             command.args([name, &value.to_string()]);
         }

@@ -1,5 +1,6 @@
 //! `pawl bisect`: where two builds of this program first decide differently on the inputs of a journal.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -25,8 +26,8 @@ const VALUE_CHARS: usize = 60;
     hashes every so many steps, then at every step between the last two that agree, then field by field. Decisions are \
     what counts; where a stage holds something else before that, the step and the field where it began come first. \
     A stage that differs before the first step has another layout: its decisions are compared, its state is not.\n\n\
-    Predictions of models are taken from the journal: `pawl replay --recompute` says whether a build repeats them. \
-    A state that differs for fewer than --every steps and then no more, and changed nothing, is not seen.\n\n\
+    Predictions of models are taken from the journal, so that the models need not be there; --recompute runs them in \
+    both builds, and finds a difference in how they are evaluated. A state that differs for fewer than --every steps and then no more, and changed nothing, is not seen.\n\n\
     Exit codes: 0 the builds agree, 1 they differ (where, in what), 2 could not answer.")]
 pub struct Bisect {
     /// Directory of the journal
@@ -46,6 +47,12 @@ pub struct Bisect {
     /// Steps between two looks at what the stages hold; the square root of their number if none is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     every: Option<u64>,
+    /// Run the models again in both, instead of taking their predictions from the journal
+    #[arg(long)]
+    recompute: bool,
+    /// The folder that holds the models' folders, for --recompute; the one the run used if none is given
+    #[arg(long, value_name = "DIR", requires = "recompute")]
+    models: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +65,14 @@ impl Bisect {
             Some(new) => new.clone(),
             None => std::env::current_exe().context("cannot find the program's own file: give --new")?,
         };
-        let programs = [Program::new(&self.old, &self.journal), Program::new(&new, &self.journal)];
+        let mut options: Vec<OsString> = Vec::new();
+        if self.recompute {
+            options.push("--recompute".into());
+        }
+        if let Some(models) = &self.models {
+            options.extend(["--models".into(), models.into()]);
+        }
+        let programs = [&self.old, &new].map(|path| Program::new(path, &self.journal, &options));
         let scope =
             BisectScope { from: self.from.map(Sequence), until: self.until.map(Sequence), every: self.every };
         let bar = Bar::new("bisecting", 0);

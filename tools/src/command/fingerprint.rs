@@ -14,6 +14,7 @@ use pawl_replay::{Fingerprint, Fingerprints, STAGES, Scope};
 use crate::exit::{Exit, OutputError};
 use crate::machine;
 use crate::output::{Bar, Names, millisecond_text, step_json, step_text, thousands};
+use crate::session::model_source;
 
 /// Print what this build decides and holds every so many steps, as hashes.
 #[derive(Args)]
@@ -22,9 +23,9 @@ use crate::output::{Bar, Names, millisecond_text, step_json, step_text, thousand
     pawl fingerprint J --from 5000 --until 5000 --whole | less\n  pawl fingerprint J --json > of-this-machine\n\n\
     The recorded inputs, the venue's reports too, are fed to this build as they are, and nothing is compared: where it \
     decides other than the journal has it, it goes on. `decided` is the hash of what the steps since the line before \
-    decided, the others are of what the stages hold; predictions of models are taken from the journal. Two builds, \
-    or two machines, that print the same decide the same. --whole prints the step and every field of the stages as \
-    well.\n\n\
+    decided, the others are of what the stages hold; predictions of models are taken from the journal unless \
+    --recompute is given. Two builds, or two machines, that print the same decide the same. --whole prints the step and \
+    every field of the stages as well.\n\n\
     --json is what `pawl bisect` asks of both builds. Exit codes: 0 printed, 2 unusable."
 )]
 pub struct FingerprintArgs {
@@ -39,6 +40,12 @@ pub struct FingerprintArgs {
     /// The last step to tell of
     #[arg(long, value_name = "N")]
     until: Option<u64>,
+    /// Run the models again, instead of taking their predictions from the journal
+    #[arg(long)]
+    recompute: bool,
+    /// The folder that holds the models' folders, for --recompute; the one the run used if none is given
+    #[arg(long, value_name = "DIR", requires = "recompute")]
+    models: Option<PathBuf>,
     /// Print the steps and every field of the stages too
     #[arg(long)]
     whole: bool,
@@ -53,11 +60,12 @@ impl FingerprintArgs {
         let scope = Scope {
             from: self.from.map(Sequence),
             until: self.until.map(Sequence),
-            recompute: false,
+            recompute: self.recompute,
             build_hash: machine::build_hash()?,
         };
         let last = Reader::open(&self.journal)?.last_sequence()?;
-        let mut fingerprints = Fingerprints::open(&self.journal, scope, self.every)?;
+        let mut fingerprints =
+            Fingerprints::open(&self.journal, scope, self.every, &model_source(self.models.as_deref()))?;
         let names = if self.whole { Names::of_journal(&self.journal) } else { Names::default() };
         let mut printer = Printer { out: std::io::BufWriter::new(std::io::stdout()), json: self.json, names };
         printer.build(scope.build_hash)?;
