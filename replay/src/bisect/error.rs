@@ -29,8 +29,9 @@ pub enum BisectError {
     },
     /// The build is from before builds could be asked.
     #[error(
-        "{} is a pawl that has no `pawl fingerprint` yet, and cannot be asked; build it from a later commit, or compare \
-         it with the journal: `replay JOURNAL`", program.display()
+        "{} is a pawl that has no `pawl fingerprint` yet, and cannot be asked: build it from a later commit, or compare \
+         it with the journal by its own `pawl replay`",
+        program.display()
     )]
     TooOld {
         /// The program.

@@ -157,8 +157,8 @@ pub struct BisectScope {
 /// How far a bisection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Both builds reached this step, of so many, at the first pass.
-    Comparing(u64, u64),
+    /// Both builds reached this step, in the first pass.
+    Comparing(u64),
     /// The first divergence is between these two steps.
     Narrowing(u64, u64),
 }
@@ -183,7 +183,7 @@ pub fn bisect(
     let every = every.unwrap_or_else(|| steps.isqrt());
     let bisection = Bisection { builds };
     let all = Span { after: from.0 - 1, at: until.0 };
-    let coarse = bisection.pass(all, every, &mut |at| progress(Progress::Comparing(at, until.0)))?;
+    let coarse = bisection.pass(all, every, &mut |at| progress(Progress::Comparing(at)))?;
     let mut found = Bisected {
         from: from.0,
         until: until.0,

@@ -75,17 +75,15 @@ impl Bisect {
         let programs = [&self.old, &new].map(|path| Program::new(path, &self.journal, &options));
         let scope =
             BisectScope { from: self.from.map(Sequence), until: self.until.map(Sequence), every: self.every };
-        let bar = Bar::new("bisecting", 0);
-        let found =
-            bisect(&self.journal, programs.each_ref().map(|it| it as _), scope, |progress| match progress {
-                Progress::Comparing(at, until) => {
-                    bar.set_total(until);
-                    bar.set(at);
-                }
-                Progress::Narrowing(from, until) => {
-                    bar.set_with(until, format!("between steps {from} and {until}"));
-                }
-            })?;
+        let last = Reader::open(&self.journal)?.last_sequence()?;
+        let bar = Bar::new("bisecting", self.until.unwrap_or(last.0));
+        let builds = programs.each_ref().map(|it| it as _);
+        let found = bisect(&self.journal, builds, scope, |progress| match progress {
+            Progress::Comparing(at) => bar.set(at),
+            Progress::Narrowing(from, until) => {
+                bar.set_with(until, format!("between steps {from} and {until}"));
+            }
+        })?;
         drop(bar);
         if self.json {
             let mut result = json!({ "agree": found.agrees() });
