@@ -1,6 +1,8 @@
 //! `Input`: what ingress may put into a step, fixed in size so that a ring slot can hold it.
 
-use pawl_journal::record::{Command, ExecutionReport, LinkChanged, Sequence, Step, Tick, Time, Timer};
+use pawl_journal::record::{
+    Command, ExecutionReport, LinkChanged, Reconciled, Sequence, Step, Tick, Time, Timer,
+};
 
 /// One input of the engine. Runs begin and end outside the ring, so `RunStarted` and `RunEnded` are not here.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +17,8 @@ pub enum Input {
     Command(Command),
     /// A link changed.
     Link(LinkChanged),
+    /// What the venue holds, item by item.
+    Reconciled(Reconciled),
 }
 
 impl Input {
@@ -28,6 +32,7 @@ impl Input {
             Self::Timer(it) => step.push(it),
             Self::Command(it) => step.push(it),
             Self::Link(it) => step.push(it),
+            Self::Reconciled(it) => step.push(it),
         }
     }
 }

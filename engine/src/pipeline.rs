@@ -182,8 +182,13 @@ impl Pipeline {
         self.output = self.output.after(step.view());
     }
 
-    /// Takes note of a step that passes no stage: the first of a run, or the last of one that failed.
+    /// Takes note of a step that passes no stage: the first of a run, or the last of one that failed. Behind the first
+    /// of a run, risk waits for the venue's statement.
     pub fn pass_by(&mut self, step: StepRef<'_>) {
+        if step.record(Kind::RunStarted).is_some() {
+            self.risk.begin_run();
+            self.order.begin_run();
+        }
         self.output = self.output.after(step);
     }
 

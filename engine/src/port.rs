@@ -1,8 +1,8 @@
 //! Ports: what the runtime asks of the outside. Adapters implement them.
 
 use pawl_journal::record::{
-    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, StepRef, Tick, TickFlags, TickMarks,
-    Time,
+    ExecutionReport, FeedId, InstrumentId, Lots, OrderRequest, Points, Reconciled, StepRef, Tick, TickFlags,
+    TickMarks, Time,
 };
 
 use crate::state::StateError;
@@ -101,6 +101,10 @@ pub struct FeedError {
 
 /// Where orders go.
 ///
+/// It answers every request: a new order, a cancel, a replace with what became of it, and a query with where the order
+/// is now: working (`accepted`, with its price and what is left of it), refused as unknown if it never arrived, or with
+/// the reports that were lost.
+///
 /// A venue that answers in event time (`next_due`) is asked in lockstep with a historical feed: every report that is
 /// due before the next tick is taken first.
 pub trait Venue: Send {
@@ -134,7 +138,14 @@ pub trait Venue: Send {
         0
     }
 
-    /// What the venue holds, for a snapshot. Nothing for a venue that keeps its own books: it is asked what it holds.
+    /// What the account holds, as of the reports that were taken from here: every open order, those on their way
+    /// included, every position, the balance if the venue keeps one, and the end, which is always there. None as long as
+    /// it does not know; the engine adds no risk until it does.
+    ///
+    /// Every execution that the statement takes into account was reported before it, or is not reported any more.
+    fn statement(&mut self) -> Option<Vec<Reconciled>>;
+
+    /// The venue's own state, for a snapshot. Nothing for a venue that keeps its own books: it is asked what it holds.
     fn save(&mut self) -> Vec<u64> {
         Vec::new()
     }

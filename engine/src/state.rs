@@ -15,8 +15,8 @@
 
 use pawl_journal::record::{
     ClientOrderId, ExecutionReport, InstrumentId, LinkState, Lots, Micros, OrderAction, OrderRequest,
-    OrderState, OrderType, Points, Reasons, Side, Signal, Tick, TickFlags, TickMarks, Time, VerdictSource,
-    body_bytes, body_of,
+    OrderState, OrderType, Points, Reasons, Reconciled, Side, Signal, Tick, TickFlags, TickMarks, Time,
+    VerdictSource, body_bytes, body_of,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -323,7 +323,7 @@ macro_rules! records {
     )*};
 }
 
-records! { Signal ExecutionReport OrderRequest Tick }
+records! { Signal ExecutionReport OrderRequest Reconciled Tick }
 
 /// Two words, the lower one first.
 macro_rules! wide {

@@ -215,8 +215,12 @@ fn an_order_without_an_answer_is_unknown_and_never_sent_again() {
     let said = driver.timer();
     assert_eq!((said.codes(), said.change().to), (vec![AlertCode::ORDER_UNKNOWN], OrderState::UNKNOWN));
     assert_eq!((said.alerts[0].client_order_id, said.alerts[0].observed), (id, 10 * SECOND));
-    driver.wait(3_600 * SECOND);
+    assert_eq!(said.asked(), [id], "the venue is asked what became of it");
+    driver.wait(10 * SECOND - 1);
     assert!(driver.timer().is_silent());
+    driver.wait(3_600 * SECOND);
+    let said = driver.timer();
+    assert_eq!((said.asked(), said.alerts.len(), said.changes.len()), (vec![id], 0, 0), "and again");
     assert!(driver.signal(UP).requests.is_empty());
     let said = driver.fill(id, 50, 114_550);
     assert_eq!((said.change().from, said.change().to), (OrderState::UNKNOWN, OrderState::FILLED));

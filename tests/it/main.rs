@@ -16,6 +16,7 @@ mod durability;
 mod explain;
 mod follow;
 mod holes;
+mod killed;
 mod pruned;
 mod python;
 mod real_day;

@@ -121,45 +121,6 @@ fn a_damaged_step_of_a_sealed_journal_is_refused_and_not_taken_for_a_torn_end() 
     assert_eq!(std::fs::read(&segment).expect("read"), bytes, "nothing was cut off");
 }
 
-#[test]
-fn a_run_killed_with_orders_in_flight_ends_as_one_that_nothing_interrupts() {
-    let scratch = scratch();
-    let (whole, killed) = (scratch.path().join("whole"), scratch.path().join("killed"));
-    let feed = crate::support::btcusd();
-    let mut arguments = vec!["--feed", feed.as_str(), "--symbol", "BTCUSD"];
-    // A latency so long that some order is on its way most of the time.
-    for set in [
-        "venue.paper.latency=50s",
-        "order.reply_timeout=3m",
-        "order.valid_for=5m",
-        "risk.max_prediction_age=10m",
-    ] {
-        arguments.extend(["--set", set]);
-    }
-    let uninterrupted = run(&whole, &arguments).expect(0).json();
-    for steps in [6_000, 12_000, 18_000] {
-        let mut slow =
-            vec!["run", "--journal", text(&killed), "--set", "runtime.cores=none", "--speed", "1200"];
-        slow.extend(&arguments);
-        let mut child = crate::support::command(crate::support::binary(), &slow)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("pawl runs");
-        wait_for_steps(&killed, steps);
-        signal(&child, Signal::KILL);
-        child.wait().expect("it ends");
-    }
-    let resumed = run(&killed, &arguments).expect(0).json();
-    assert_eq!(resumed["account"], uninterrupted["account"]);
-    let (a, b) = (verified(&whole)["records"].clone(), verified(&killed)["records"].clone());
-    for kind in ["tick", "timer", "features", "verdict", "order_request", "execution_report", "order_changed"]
-    {
-        assert_eq!(a[kind], b[kind], "{kind}");
-    }
-    pawl(&["replay", text(&killed)]).expect(0);
-}
-
 /// Every file of a journal, by name.
 fn contents(journal: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(journal).expect("readable").map(|entry| entry.expect("readable"));

@@ -11,8 +11,7 @@
 //! meets the quote before that tick. A report is due no sooner than `latency` after the request or the tick that
 //! caused it (an expiry, when the validity ends), and reports come in the order in which they were made. All
 //! chances of a request come from a stream of its own, numbered by its place among the requests. So ticks and
-//! requests fed again, as after a restart, lead to the same state; [`Paper::acknowledge`] drops the reports that
-//! were taken before.
+//! requests fed again, as after a restart, and reports taken again, lead to the same state.
 //!
 //! The caller keeps two promises: calls come in the order of the journal, and `poll(now)` does not run ahead of
 //! ticks before `now` that the venue has not seen yet.
@@ -20,6 +19,7 @@
 mod known;
 mod order;
 mod outbox;
+mod reported;
 mod settings;
 mod state;
 
@@ -34,13 +34,14 @@ use pawl_engine::state::{StateError, load, save};
 use pawl_engine::stateful;
 use pawl_journal::record::{
     ExecutionKind, ExecutionReport, InstrumentId, Lots, Micros, OrderAction, OrderRequest, OrderType,
-    RejectReason, Side, Tick, Time, TimeInForce,
+    Reconciled, RejectReason, Side, Tick, Time, TimeInForce,
 };
 
 use crate::random::Random;
 use known::KnownIds;
 use order::{FillRules, Match, Order, Quote, expiry};
 use outbox::Outbox;
+use reported::Reported;
 
 /// Most orders that live at the venue at once; one more is rejected.
 pub const LIVE_ORDERS_MAX: usize = 1_024;
@@ -58,12 +59,13 @@ pub struct Paper {
     expiry_next: Time,
     known: KnownIds,
     outbox: Outbox,
+    reported: Reported,
     requests: u64,
     orders_accepted: u64,
 }
 
 stateful!(Paper {
-    markets, in_flight, arrival_last, live, expiry_next, known, outbox, requests, orders_accepted,
+    markets, in_flight, arrival_last, live, expiry_next, known, outbox, reported, requests, orders_accepted,
 } but {
     settings, rules,
 });
@@ -128,18 +130,10 @@ impl Paper {
             expiry_next: Time(i64::MAX),
             known: KnownIds::new(),
             outbox: Outbox::with_capacity(4 * LIVE_ORDERS_MAX),
+            reported: Reported::new(instruments.len(), LIVE_ORDERS_MAX),
             requests: 0,
             orders_accepted: 0,
         })
-    }
-
-    /// Drops the reports up to this `execution_sequence`, which the journal holds as of `time`.
-    ///
-    /// For a restart, which feeds the journal again in its order: ticks to [`Venue::on_tick`], requests to
-    /// [`Venue::submit`], and execution reports, with the time of their steps, to this.
-    pub fn acknowledge(&mut self, execution_sequence: u64, time: Time) {
-        self.advance(time);
-        self.outbox.drop_to(execution_sequence);
     }
 
     /// Lets arrivals and expiries up to and including `until` happen, in the order of their times.
@@ -172,6 +166,7 @@ impl Paper {
         match flight.request.action {
             OrderAction::CANCEL => self.arrive_cancel(&flight.request, now),
             OrderAction::REPLACE => self.arrive_replace(&flight.request, now),
+            OrderAction::QUERY => self.arrive_query(&flight.request, now),
             _ => match self.admit(flight) {
                 Ok(order) => self.trade_new(order, flight.request.time_in_force, now),
                 Err(reason) => self.reject_new(&flight.request, reason, now),
@@ -261,6 +256,17 @@ impl Paper {
             Err(reason) => {
                 self.outbox.send(now, refusal(request, ExecutionKind::CANCEL_REJECTED, reason, now));
             }
+        }
+    }
+
+    /// Says that an order works here, or that it never arrived. What ended has its last report on the way already.
+    fn arrive_query(&mut self, request: &OrderRequest, now: Time) {
+        match self.find(request) {
+            Ok(index) => {
+                self.outbox.send(now, self.live[index].report_working(ExecutionKind::ACCEPTED, now));
+            }
+            Err(RejectReason::UNKNOWN_ORDER) => self.reject_new(request, RejectReason::UNKNOWN_ORDER, now),
+            Err(_) => {}
         }
     }
 
@@ -380,6 +386,7 @@ impl Venue for Paper {
         if fate < self.settings.silence.0 {
             return;
         }
+        self.reported.submit(request);
         let travel = self.settings.latency.0 + jitter;
         let arrival = self.arrival_last.max(Time(time.0.saturating_add(travel)));
         self.arrival_last = arrival;
@@ -414,7 +421,13 @@ impl Venue for Paper {
 
     fn poll(&mut self, now: Time) -> Option<(Time, ExecutionReport)> {
         self.advance(now);
-        self.outbox.take(now)
+        let taken = self.outbox.take(now)?;
+        self.reported.take(&taken.1);
+        Some(taken)
+    }
+
+    fn statement(&mut self) -> Option<Vec<Reconciled>> {
+        Some(self.reported.statement())
     }
 
     fn latency_min(&self) -> i64 {

@@ -61,6 +61,8 @@ pub struct OrderEntry {
     pub valid_for_ns: i64,
     /// When it is to be cancelled if it still works.
     pub expires: Time,
+    /// The statement that the venue is giving lists it.
+    pub(super) stated: bool,
 }
 
 stateful!(OrderEntry {
@@ -80,6 +82,7 @@ stateful!(OrderEntry {
     cancel_requested,
     valid_for_ns,
     expires,
+    stated,
 });
 
 impl OrderEntry {
@@ -102,6 +105,7 @@ impl OrderEntry {
             cancel_requested: Time(0),
             valid_for_ns: verdict.valid_for_ns,
             expires: if verdict.valid_for_ns > 0 { after(now, verdict.valid_for_ns) } else { NEVER },
+            stated: false,
         }
     }
 
@@ -165,10 +169,10 @@ pub(crate) enum Applied {
 /// The orders of an engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Book {
-    live: Vec<OrderEntry>,
+    pub(super) live: Vec<OrderEntry>,
     recent: Vec<OrderEntry>,
     recent_next: usize,
-    seen: Seen,
+    pub(super) seen: Seen,
     deadlines: Deadlines,
     /// The earliest deadline of a live order.
     due: Time,
@@ -242,7 +246,8 @@ impl Book {
         change
     }
 
-    /// Moves the next order whose deadline has come: to unknown, or to its cancel. `None` when there is no more.
+    /// Moves the next order whose deadline has come: to unknown, to a question about it, or to its cancel. `None` when
+    /// there is no more.
     #[inline]
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<Change> {
         if self.due > now {
@@ -262,7 +267,7 @@ impl Book {
         change
     }
 
-    fn request(&mut self, id: ClientOrderId, event: OrderEvent, now: Time) -> Option<Change> {
+    pub(super) fn request(&mut self, id: ClientOrderId, event: OrderEvent, now: Time) -> Option<Change> {
         let order = self.live.iter_mut().find(|order| order.id == id)?;
         let from = order.state;
         order.state = state::next(from, event, order.filled.0 > 0).ok()?.state;
@@ -276,7 +281,9 @@ impl Book {
                 order.expires = after(now, order.valid_for_ns);
             }
         }
-        Some(Change { order: *order, from, event, fill: Lots(0), is_visible: true })
+        // A question moves nothing; its request tells of it.
+        let is_visible = event != OrderEvent::QUERY;
+        Some(Change { order: *order, from, event, fill: Lots(0), is_visible })
     }
 
     /// Applies a report of the venue.
@@ -312,7 +319,7 @@ impl Book {
         }
     }
 
-    fn set_due(&mut self) {
+    pub(super) fn set_due(&mut self) {
         let deadlines = self.deadlines;
         self.due = self
             .live

@@ -1,4 +1,5 @@
-//! Deadlines: when an order that is not answered becomes unknown, and when one that still works is cancelled.
+//! Deadlines: when an order that is not answered becomes unknown, when the venue is asked about it, and when one that
+//! still works is cancelled.
 //!
 //! Risk and order both keep a book of orders and must agree on it after every step; this is the one place where the
 //! passing of time moves an order.
@@ -31,7 +32,7 @@ impl Deadlines {
     /// When time moves an order that is in `state`, was last requested something at `requested` and expires at
     /// `expires`.
     pub(crate) const fn due(self, state: OrderState, requested: Time, expires: Time) -> Time {
-        if is_pending(state) {
+        if is_pending(state) || state.0 == OrderState::UNKNOWN.0 {
             after(requested, self.reply_timeout_ns)
         } else if matches!(state, OrderState::WORKING | OrderState::PARTIALLY_FILLED) {
             expires
@@ -40,9 +41,15 @@ impl Deadlines {
         }
     }
 
-    /// What time does to an order whose deadline has come: one without an answer has an unknown outcome, one that
-    /// works is cancelled.
+    /// What time does to an order whose deadline has come: one without an answer has an unknown outcome, one whose
+    /// outcome is unknown is asked about, again and again, and one that works is cancelled.
     pub(crate) const fn event(state: OrderState) -> OrderEvent {
-        if is_pending(state) { OrderEvent::UNKNOWN } else { OrderEvent::CANCEL }
+        if is_pending(state) {
+            OrderEvent::UNKNOWN
+        } else if state.0 == OrderState::UNKNOWN.0 {
+            OrderEvent::QUERY
+        } else {
+            OrderEvent::CANCEL
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  ExecutionReport --> book --> OrderChanged, Alert            (1) what the venue said
-//!  step.time       --> book --> OrderRequest cancel, Alert     (2) what was not answered, what is too old
+//!  Reconciled      --> book --> OrderChanged, Alert            (1) what the venue says is open
+//!  step.time       --> book --> OrderRequest cancel, query     (2) what is too old, what was not answered
 //!  Verdict         --> Approved<Verdict> --> OrderRequest      (3) what risk allows, and nothing else
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 mod book;
 mod deadline;
+mod reconcile;
 mod seen;
 mod stage;
 pub mod state;
@@ -21,6 +23,7 @@ pub use stage::{Order, OrderView, OrdersView, STEP_BYTES_TRADE_MAX};
 
 pub(crate) use book::{Applied, Book, Change, is_fill};
 pub(crate) use deadline::after;
+pub(crate) use reconcile::Stated;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +42,7 @@ pub struct OrderSettings {
     pub reprice_points: i64,
     /// A working order is cancelled after this; 0 never.
     pub valid_for: Span,
-    /// An order without an answer for this long has an unknown outcome.
+    /// An order without an answer for this long has an unknown outcome; the venue is asked about it then, every so long.
     pub reply_timeout: Span,
     /// Worst slippage a market order accepts, in points; 0 is any.
     pub deviation: i64,

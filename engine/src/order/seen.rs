@@ -49,6 +49,15 @@ impl Seen {
         true
     }
 
+    /// Takes every number up to this one as seen.
+    pub(crate) fn insert_to(&mut self, number: u64) {
+        if number > self.highest {
+            self.insert(number);
+        }
+        let first = self.highest.saturating_sub(WINDOW - 1).max(1);
+        (first..=number).for_each(|number| self.set(number, true));
+    }
+
     fn get(&self, number: u64) -> bool {
         let bit = number % WINDOW;
         self.bits[(bit / 64) as usize] >> (bit % 64) & 1 == 1
@@ -87,6 +96,24 @@ mod tests {
                 let expected = highest - number < WINDOW && !twin.contains(&number);
                 prop_assert_eq!(seen.insert(number), expected);
                 twin.insert(number);
+            }
+        }
+
+        #[test]
+        fn a_number_up_to_which_all_is_seen_is_as_if_each_had_come(
+            numbers in prop::collection::vec(1_u64..10_000, 1..100),
+            to in 1_u64..12_000,
+            then in prop::collection::vec(1_u64..14_000, 1..100),
+        ) {
+            let (mut at_once, mut one_by_one) = (Seen::new(), Seen::new());
+            for number in numbers {
+                at_once.insert(number);
+                one_by_one.insert(number);
+            }
+            at_once.insert_to(to);
+            (1..=to).for_each(|number| { one_by_one.insert(number); });
+            for number in then {
+                prop_assert_eq!(at_once.insert(number), one_by_one.insert(number), "{}", number);
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use pawl_journal::record::{
     Alert, AlertCode, ClientOrderId, ExecutionReport, InstrumentId, Lots, OrderAction, OrderChanged,
-    OrderEvent, OrderRequest, OrderState, OrderType, Points, RECORD_HEADER_BYTES, STEP_BYTES_MAX, Severity,
-    Side, Step, Tick, Time, Verdict, VerdictSource,
+    OrderEvent, OrderRequest, OrderState, OrderType, Points, RECORD_HEADER_BYTES, Reconciled, STEP_BYTES_MAX,
+    Severity, Side, Step, Tick, Time, Verdict, VerdictSource,
 };
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ const _: () = assert!(INSTRUMENTS_MAX as u64 <= ClientOrderId::PER_STEP);
 pub struct Order {
     instruments: Vec<Instrument>,
     deviation: i64,
-    book: Book,
+    pub(super) book: Book,
     quote_times: Box<[Time]>,
     approved: Vec<Approved<Verdict>>,
 }
@@ -120,14 +120,17 @@ impl Order {
     fn on_time(&mut self, step: &mut Step) {
         let now = step.time();
         while let Some(change) = self.book.pop_due(now) {
-            if change.event == OrderEvent::CANCEL {
-                step.push(&cancel_request(&change.order, self.quote_age(change.order.instrument, now)));
-                step.mark_orders();
-                push_change(step, &change);
-            } else {
+            if change.event == OrderEvent::UNKNOWN {
                 push_change(step, &change);
                 step.push(&unknown_alert(&change.order, now));
+                continue;
             }
+            let action =
+                if change.event == OrderEvent::QUERY { OrderAction::QUERY } else { OrderAction::CANCEL };
+            let quote_age_ns = self.quote_age(change.order.instrument, now);
+            step.push(&request_about(&change.order, action, quote_age_ns));
+            step.mark_orders();
+            push_change(step, &change);
         }
     }
 
@@ -153,7 +156,8 @@ impl Order {
             }
             OrderAction::CANCEL => {
                 let change = self.book.cancel(verdict.target, now);
-                let request = change.map(|change| cancel_request(&change.order, quote_age_ns));
+                let request =
+                    change.map(|change| request_about(&change.order, OrderAction::CANCEL, quote_age_ns));
                 (request.unwrap_or_default(), change)
             }
             _ => return,
@@ -232,6 +236,10 @@ impl Stage for Order {
             } else if let Some(report) = record.get::<ExecutionReport>() {
                 let report = *report;
                 self.on_report(&report, step);
+            } else if let Some(item) = record.get::<Reconciled>() {
+                // A statement is no passing of time: one that says what is known leaves everything as it is.
+                let item = *item;
+                return self.on_reconciled(&item, step);
             }
         }
         self.on_time(step);
@@ -250,20 +258,21 @@ fn valid_until(order: &OrderEntry) -> Time {
     if order.valid_for_ns > 0 { order.expires } else { Time(0) }
 }
 
-fn cancel_request(order: &OrderEntry, quote_age_ns: i64) -> OrderRequest {
+/// A request about an order that has terms already: its cancel, or what became of it.
+fn request_about(order: &OrderEntry, action: OrderAction, quote_age_ns: i64) -> OrderRequest {
     OrderRequest {
         client_order_id: order.id,
         quote_age_ns,
         instrument: order.instrument,
         side: order.side,
-        action: OrderAction::CANCEL,
+        action,
         order_type: order.order_type,
         ..OrderRequest::default()
     }
 }
 
 /// Observed: how long the order has not been answered, in nanoseconds.
-fn unknown_alert(order: &OrderEntry, now: Time) -> Alert {
+pub(super) fn unknown_alert(order: &OrderEntry, now: Time) -> Alert {
     Alert {
         client_order_id: order.id,
         observed: now.0.saturating_sub(order.requested.0),
@@ -274,7 +283,7 @@ fn unknown_alert(order: &OrderEntry, now: Time) -> Alert {
     }
 }
 
-fn push_change(step: &mut Step, change: &Change) {
+pub(super) fn push_change(step: &mut Step, change: &Change) {
     if !change.is_visible {
         return;
     }

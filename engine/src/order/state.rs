@@ -14,12 +14,14 @@
 //!                     +--cancelled--> CANCELLED      expired --> EXPIRED      (from every live state)
 //!
 //!  no answer in time, or the venue does not know: every live state --> UNKNOWN --any later report--> what it says
+//!                                                                       |  ^
+//!                                                                       +--+ query, again and again
 //! ```
 //!
 //! [`TABLE`] is the whole of it. A row is ordinary (`to`, `rests`), odd but real (`odd`: a fill after a cancel, an
 //! acceptance after a fill, a cancel rejected because the fill was faster), or impossible (`NO`), which becomes a
-//! typed error and an alert. Invariants: a final state never becomes a live one again; nothing but a report leaves
-//! `UNKNOWN`, so an order whose outcome is not known is never sent again.
+//! typed error and an alert. Invariants: a final state never becomes a live one again; nothing but what the venue says
+//! leaves `UNKNOWN`, so an order whose outcome is not known is never sent again.
 //! States and events follow the execution types and order states of FIX 4.4, tags 39 and 150.
 
 use pawl_journal::record::{OrderEvent, OrderState};
@@ -55,7 +57,7 @@ enum Cell {
     Impossible,
 }
 
-const EVENTS: usize = 13;
+const EVENTS: usize = 15;
 const STATES: usize = 11;
 
 const NO: Cell = Cell::Impossible;
@@ -83,18 +85,18 @@ const fn odd(state: OrderState) -> Cell {
 /// Every state (row) and event (column).
 #[rustfmt::skip]
 const TABLE: [[Cell; EVENTS]; STATES] = [
-    //            submit  cancel  replace accepted rejected part    filled  cancelled expired replaced cxl rej rpl rej unknown
-    /* none */    [to(PN), NO,     NO,     NO,      NO,      NO,     NO,     NO,       NO,     NO,      NO,     NO,     NO    ],
-    /* new */     [NO,     to(PC), NO,     to(W),   to(R),   to(PF), to(F),  to(C),    to(E),  NO,      NO,     NO,     to(U) ],
-    /* working */ [NO,     to(PC), to(PR), odd(W),  odd(R),  to(PF), to(F),  to(C),    to(E),  odd(W),  odd(W), odd(W), to(U) ],
-    /* partly */  [NO,     to(PC), to(PR), odd(PF), NO,      to(PF), to(F),  to(C),    to(E),  odd(PF), odd(PF),odd(PF),to(U) ],
-    /* cancel */  [NO,     NO,     NO,     odd(PC), odd(R),  to(PC), to(F),  to(C),    to(E),  odd(PC), RESTS,  odd(PC),to(U) ],
-    /* replace */ [NO,     to(PC), NO,     odd(PR), odd(R),  to(PR), to(F),  to(C),    to(E),  RESTS,   odd(PR),RESTS,  to(U) ],
-    /* unknown */ [NO,     NO,     NO,     RESTS,   to(R),   to(PF), to(F),  to(C),    to(E),  RESTS,   RESTS,  RESTS,  odd(U)],
-    /* filled */  [NO,     NO,     NO,     odd(F),  NO,      odd(F), odd(F), odd(F),   odd(F), odd(F),  odd(F), odd(F), odd(F)],
-    /* cancelled*/[NO,     NO,     NO,     odd(C),  NO,      odd(C), odd(F), odd(C),   odd(C), odd(C),  odd(C), odd(C), odd(C)],
-    /* expired */ [NO,     NO,     NO,     odd(E),  NO,      odd(E), odd(F), odd(E),   odd(E), odd(E),  odd(E), odd(E), odd(E)],
-    /* rejected */[NO,     NO,     NO,     NO,      odd(R),  NO,     NO,     NO,       NO,     NO,      odd(R), odd(R), odd(R)],
+    //            submit  cancel  replace accepted rejected part    filled  cancelled expired replaced cxl rej rpl rej unknown query  reconciled
+    /* none */    [to(PN), NO,     NO,     NO,      NO,      NO,     NO,     NO,       NO,     NO,      NO,     NO,     NO, NO   , NO    ],
+    /* new */     [NO,     to(PC), NO,     to(W),   to(R),   to(PF), to(F),  to(C),    to(E),  NO,      NO,     NO,     to(U), NO   , RESTS ],
+    /* working */ [NO,     to(PC), to(PR), odd(W),  odd(R),  to(PF), to(F),  to(C),    to(E),  odd(W),  odd(W), odd(W), to(U), NO   , RESTS ],
+    /* partly */  [NO,     to(PC), to(PR), odd(PF), NO,      to(PF), to(F),  to(C),    to(E),  odd(PF), odd(PF),odd(PF),to(U), NO   , RESTS ],
+    /* cancel */  [NO,     NO,     NO,     odd(PC), odd(R),  to(PC), to(F),  to(C),    to(E),  odd(PC), RESTS,  odd(PC),to(U), NO   , to(PC)],
+    /* replace */ [NO,     to(PC), NO,     odd(PR), odd(R),  to(PR), to(F),  to(C),    to(E),  RESTS,   odd(PR),RESTS,  to(U), NO   , to(PR)],
+    /* unknown */ [NO,     NO,     NO,     RESTS,   to(R),   to(PF), to(F),  to(C),    to(E),  RESTS,   RESTS,  RESTS,  odd(U), to(U), RESTS ],
+    /* filled */  [NO,     NO,     NO,     odd(F),  NO,      odd(F), odd(F), odd(F),   odd(F), odd(F),  odd(F), odd(F), odd(F), NO   , NO    ],
+    /* cancelled*/[NO,     NO,     NO,     odd(C),  NO,      odd(C), odd(F), odd(C),   odd(C), odd(C),  odd(C), odd(C), odd(C), NO   , NO    ],
+    /* expired */ [NO,     NO,     NO,     odd(E),  NO,      odd(E), odd(F), odd(E),   odd(E), odd(E),  odd(E), odd(E), odd(E), NO   , NO    ],
+    /* rejected */[NO,     NO,     NO,     NO,      odd(R),  NO,     NO,     NO,       NO,     NO,      odd(R), odd(R), odd(R), NO   , NO    ],
 ];
 
 /// Where `event` takes an order that is in `state`; `filled` says whether any of it was filled.
@@ -157,6 +159,9 @@ mod tests {
             OrderEvent::SUBMIT => (state == OrderState::NONE).then_some((PN, false)),
             OrderEvent::CANCEL => [PN, W, PF, PR].contains(&state).then_some((PC, false)),
             OrderEvent::REPLACE => [W, PF].contains(&state).then_some((PR, false)),
+            OrderEvent::QUERY => (state == U).then_some((U, false)),
+            OrderEvent::RECONCILED if [PC, PR].contains(&state) => Some((state, false)),
+            OrderEvent::RECONCILED => is_live.then_some((rests, false)),
             _ if state == OrderState::NONE => None,
             OrderEvent::REJECTED if state == PF || (state.is_final() && state != R) => None,
             OrderEvent::REJECTED => Some((R, ![PN, U].contains(&state))),
@@ -205,11 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_report_leaves_unknown() {
+    fn nothing_but_what_the_venue_says_leaves_unknown() {
         for event in REQUESTS {
             assert_eq!(next(U, event, false), Err(Impossible { state: U, event }));
         }
-        for event in OrderEvent::ALL.iter().filter(|event| !REQUESTS.contains(event)) {
+        assert_eq!(next(U, OrderEvent::QUERY, false), Ok(Next { state: U, is_odd: false }), "a question");
+        for event in OrderEvent::ALL.iter().filter(|it| !REQUESTS.contains(it) && **it != OrderEvent::QUERY) {
             let after = next(U, *event, false).expect("every report is an answer").state;
             assert_eq!(after == U, *event == OrderEvent::UNKNOWN, "{event}");
         }

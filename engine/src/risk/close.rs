@@ -94,6 +94,7 @@ impl Risk {
         }
         let mut against = Reasons::NONE;
         against.set_if(Reasons::VENUE_DOWN, self.venue != LinkState::UP);
+        against.set_if(Reasons::NOT_RECONCILED, self.reconciling);
         against.set_if(Reasons::UNKNOWN_ORDER, is_frozen);
         against.set_if(Reasons::MAX_OPEN_ORDERS, self.book.is_full());
         let wanted = net.saturating_abs();

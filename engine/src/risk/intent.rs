@@ -249,6 +249,7 @@ impl Risk {
         against.set_if(Reasons::MAX_SPREAD, too_wide);
         against.set_if(Reasons::FEED_GAP, market.feed != LinkState::UP);
         against.set_if(Reasons::VENUE_DOWN, self.venue != LinkState::UP);
+        against.set_if(Reasons::NOT_RECONCILED, self.reconciling);
         against
     }
 

@@ -13,7 +13,7 @@ pub enum Mode {
     Active,
     /// Only orders that bring a position nearer to zero, because an operator said so or the disk runs out.
     ReduceOnly,
-    /// Stopped by an operator, a limit or a full disk: no order adds risk.
+    /// Stopped by an operator, a limit, a full disk or a venue that holds something else: no order adds risk.
     Halted,
 }
 
@@ -66,9 +66,11 @@ pub(super) struct Latch {
     pub(super) journal_low: bool,
     /// The disk has no room for another segment of the journal: halted.
     pub(super) journal_out: bool,
+    /// The venue holds something else than we knew: halted.
+    pub(super) reconcile: bool,
 }
 
-stateful!(Latch { command, flatten, daily_loss, drawdown, reduce_only, journal_low, journal_out });
+stateful!(Latch { command, flatten, daily_loss, drawdown, reduce_only, journal_low, journal_out, reconcile });
 
 impl Latch {
     /// How freely the engine trades.
@@ -84,7 +86,7 @@ impl Latch {
 
     /// Whether the engine is halted, by whomever.
     pub(super) const fn is_halted(self) -> bool {
-        self.command || self.daily_loss || self.drawdown || self.journal_out
+        self.command || self.daily_loss || self.drawdown || self.journal_out || self.reconcile
     }
 
     /// Whether it is reduce-only, halted or not.
@@ -123,6 +125,7 @@ impl Latch {
             (self.reduce_only, "reduce-only"),
             (self.journal_low, "journal_low"),
             (self.journal_out, "journal_out"),
+            (self.reconcile, "reconcile"),
         ]
         .into_iter()
         .filter_map(|(set, name)| set.then_some(name))

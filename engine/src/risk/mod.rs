@@ -36,6 +36,7 @@ mod market;
 mod money;
 mod position;
 mod rate;
+mod reconcile;
 mod stage;
 mod view;
 
@@ -224,12 +225,16 @@ pub struct Risk {
     valued: u64,
     /// One bit per instrument that is being closed.
     closing: u64,
+    /// The venue has not said in this run what it holds.
+    reconciling: bool,
+    /// One bit per instrument whose position its statement told so far.
+    stated: u64,
     /// New orders approved in this step.
     news: u64,
 }
 
 stateful!(Risk {
-    desks, limits, account, latch, book, rate, venue, valued, closing,
+    desks, limits, account, latch, book, rate, venue, valued, closing, reconciling, stated,
 } but {
     sizing, terms, news,
 });
@@ -268,6 +273,8 @@ impl Risk {
             venue: LinkState::UP,
             valued: 0,
             closing: 0,
+            reconciling: false,
+            stated: 0,
             news: 0,
         })
     }

@@ -7,8 +7,8 @@
 
 use pawl_journal::record::{
     Alert, AlertCode, BarClosed, Command, CommandAction, CommandReason, ExecutionReport, InstrumentId,
-    LimitName, LinkChanged, LinkKind, LinkState, Lots, Micros, OrderEvent, PositionChanged, Severity, Side,
-    Signal, Step, Tick, Time, VerdictSource,
+    LimitName, LinkChanged, LinkKind, LinkState, Lots, Micros, OrderEvent, PositionChanged, Reconciled,
+    Severity, Side, Signal, Step, Tick, Time, VerdictSource,
 };
 
 use super::money::{Rate, profit};
@@ -28,6 +28,10 @@ struct Heard {
 
 impl Stage for Risk {
     fn on_step(&mut self, step: &mut Step) {
+        if let Some(item) = step.view().get::<Reconciled>().copied() {
+            // A statement is no passing of time: one that says what is known leaves everything as it is.
+            return self.on_reconciled(&item, step);
+        }
         let now = step.time();
         self.news = 0;
         self.account.roll(now);
@@ -146,7 +150,7 @@ impl Risk {
     }
 
     /// Values an instrument at its last quote, and converts what could not be converted before.
-    fn revalue(&mut self, index: usize) {
+    pub(super) fn revalue(&mut self, index: usize) {
         let rate = self.rate_of(index);
         let desk = &mut self.desks[index];
         let was = desk.unrealised;
@@ -178,7 +182,7 @@ impl Risk {
         market.is_quoted().then(|| conversion.rate(market.bid.saturating_add(market.ask)))
     }
 
-    fn position_changed(&self, instrument: InstrumentId) -> PositionChanged {
+    pub(super) fn position_changed(&self, instrument: InstrumentId) -> PositionChanged {
         let desk = &self.desks[usize::from(instrument.0)];
         let working = |side| u32::try_from(self.book.working(instrument, side)).unwrap_or(u32::MAX);
         PositionChanged {

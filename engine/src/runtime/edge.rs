@@ -3,11 +3,12 @@
 //! ```text
 //!          +--- feeds, timer (ingress) ---+
 //!  next <--+--- venue reports (gateway) --+--> envelope --> line: the core itself, or the ring to it
-//!          +--- commands ----------------+
+//!          +--- commands, statement -----+
 //! ```
 //!
 //! Lockstep: an input due at time T is published only when no step still on its way can cause a report due by T.
-//! Ties go to the report. So the order of steps depends on the input alone, whatever thread runs the core.
+//! Ties go to the report. So the order of steps depends on the input alone, whatever thread runs the core. A run begins
+//! with what the venue holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,6 +81,8 @@ pub(crate) struct Edge {
     pace: Option<Pace>,
     commands: Receiver<CommandRequest>,
     requests: u64,
+    /// The venue has not said in this run what it holds.
+    is_reconciling: bool,
     answers: Vec<(Sequence, Sender<Answer>)>,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
@@ -114,6 +117,7 @@ impl Edge {
             pace,
             commands,
             requests: 0,
+            is_reconciling: true,
             answers: Vec::with_capacity(ANSWERS_MAX),
             stop,
             progress,
@@ -135,6 +139,9 @@ impl Edge {
                 break EndReason::STOPPED;
             }
             self.gateway.pump()?;
+            if self.is_reconciling {
+                self.reconcile(line)?;
+            }
             self.take_commands(line)?;
             if self.is_look_due {
                 self.look_at_supply(line)?;
@@ -286,6 +293,19 @@ impl Edge {
             Some(command) => self.publish_command(line, command),
             None => Ok(()),
         }
+    }
+
+    /// Publishes what the venue holds, as soon as it says so.
+    #[cold]
+    fn reconcile(&mut self, line: &mut Line) -> Result<(), RunError> {
+        let Some(statement) = self.gateway.venue().statement() else { return Ok(()) };
+        self.is_reconciling = false;
+        for item in statement {
+            let now = self.event_now();
+            let time = self.ingress.advance(now);
+            self.publish(line, time, Input::Reconciled(item))?;
+        }
+        Ok(())
     }
 
     fn publish_command(&mut self, line: &mut Line, command: Command) -> Result<(), RunError> {

@@ -13,7 +13,7 @@
 use std::ops::ControlFlow;
 
 use pawl_journal::log::{Origin, Reader};
-use pawl_journal::record::{ExecutionReport, Kind, RunStarted, Sequence, Step, StepRef, Time};
+use pawl_journal::record::{ExecutionReport, Kind, Reconciled, RunStarted, Sequence, Step, StepRef, Time};
 
 use super::error::RunError;
 use super::ingress::Intake;
@@ -133,6 +133,11 @@ impl Twin {
             if answered.map(|(_, answer)| answer) != Some(*report) {
                 return Err(RunError::VenueDiffers { sequence: step.sequence() });
             }
+        }
+        if let Some(item) = step.get::<Reconciled>()
+            && !self.venue.statement().is_some_and(|statement| statement.contains(item))
+        {
+            return Err(RunError::VenueDiffers { sequence: step.sequence() });
         }
         self.venue.show(step);
         Ok(())

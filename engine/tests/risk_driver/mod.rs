@@ -14,8 +14,8 @@ use pawl_journal::record::{
     Alert, AlertCode, BarClosed, Body, ClientOrderId, Command, CommandAction, CommandReason, CommandSource,
     EquityChanged, ExecutionKind, ExecutionReport, InstrumentId, LimitName, LinkChanged, LinkKind, LinkState,
     Lots, Micros, OrderAction, OrderChanged, OrderRequest, OrderState, Outcome, Points, PositionChanged,
-    Reasons, RejectReason, Sequence, Side, Signal, SignalFlags, Step, Tick, TickMarks, Time, Timer, Verdict,
-    Vote,
+    Reasons, Reconciled, RejectReason, Sequence, Side, Signal, SignalFlags, StatementItem, Step, Tick,
+    TickMarks, Time, Timer, Verdict, Vote,
 };
 
 pub(crate) const EURUSD: InstrumentId = InstrumentId(0);
@@ -104,6 +104,12 @@ impl Said {
     pub(crate) fn change(&self) -> OrderChanged {
         assert_eq!(self.changes.len(), 1, "{:?}", self.changes);
         self.changes[0]
+    }
+
+    /// The orders that the venue is asked about; nothing else is requested.
+    pub(crate) fn asked(&self) -> Vec<ClientOrderId> {
+        assert!(self.requests.iter().all(|it| it.action == OrderAction::QUERY), "{:?}", self.requests);
+        self.requests.iter().map(|it| it.client_order_id).collect()
     }
 
     pub(crate) fn codes(&self) -> Vec<AlertCode> {
@@ -238,6 +244,23 @@ impl Driver {
     pub(crate) fn bar(&mut self) -> Said {
         let tick = self.tick_of(EURUSD, TickMarks::NONE);
         self.step(&tick, |step| step.push(&BarClosed { number: 1, ..BarClosed::default() }))
+    }
+
+    /// The first step of a run.
+    pub(crate) fn begin_run(&mut self) {
+        self.risk.begin_run();
+        self.order.begin_run();
+    }
+
+    /// A statement of the venue that takes all reports so far into account, its end added; what each item led to.
+    pub(crate) fn statement(&mut self, items: &[Reconciled]) -> Vec<Said> {
+        let end = Reconciled {
+            item: StatementItem::END,
+            instrument: InstrumentId::NONE,
+            execution_sequence: self.executions,
+            ..Reconciled::default()
+        };
+        items.iter().copied().chain([end]).map(|item| self.step(&item, |_| {})).collect()
     }
 
     pub(crate) fn command(&mut self, action: CommandAction) -> Said {

@@ -122,6 +122,34 @@ record! {
         24 reserved: u64,
     }
 
+    /// An item of the venue's statement, which tells all that the account holds: its open orders, its positions, its
+    /// balance, and its end. Every run begins with one, before any new risk; the engine takes over what it says.
+    pub struct Reconciled: kind Reconciled, version 1, size 64 {
+        /// The open order, in our words; 0 if the venue does not know it as ours, or for another item.
+        0 client_order_id: ClientOrderId,
+        /// The open order, in the venue's words; 0 if it has none yet, or for another item.
+        8 venue_order_id: u64,
+        /// The last report that the statement takes into account, by the venue's number; 0 if there was none. A report
+        /// up to it that comes behind the statement is not applied any more.
+        16 execution_sequence: u64,
+        /// Working price of the order, 0 for a market order; average entry price of the position, 0 if not told.
+        24 price: Points,
+        /// Volume of the order (positive); net holding of the position, positive long, negative short.
+        32 lots: Lots,
+        /// Filled so far of the order.
+        40 filled_lots: Lots,
+        /// Balance of the account, for that item.
+        48 balance: Micros,
+        /// What the item tells.
+        56 item: StatementItem,
+        /// Of what, for an order or a position.
+        58 instrument: InstrumentId,
+        /// The order's side.
+        60 side: Side,
+        /// Zero.
+        62 reserved: u16,
+    }
+
     /// A run ended. Its tail is a text: the error that ended it, or nothing.
     pub struct RunEnded: kind RunEnded, version 1, size 64 {
         /// Ticks published by this run.
@@ -325,6 +353,18 @@ code! {
         MAX_DAILY_LOSS = 9 "max_daily_loss",
         /// Deepest fall of equity from its peak, millionths of the peak.
         MAX_DRAWDOWN = 10 "max_drawdown",
+    }
+
+    /// What an item of a venue's statement tells.
+    pub struct StatementItem: u16 {
+        /// An order that is open, on its way to the venue included.
+        ORDER = 1 "order",
+        /// What is held of an instrument; flat ones need not be told.
+        POSITION = 2 "position",
+        /// The balance; a venue that keeps none leaves it out.
+        BALANCE = 3 "balance",
+        /// That was all.
+        END = 4 "end",
     }
 
     /// Which side of the engine a link leads to.

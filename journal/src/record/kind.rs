@@ -76,6 +76,8 @@ kinds! {
     Command = 6 "command" => input,
     /// A feed or the venue went up, down, stale or lost something.
     LinkChanged = 7 "link_changed" => input,
+    /// What the venue holds: an item of its statement.
+    Reconciled = 8 "reconciled" => input,
     /// A run ended.
     RunEnded = 9 "run_ended" => input,
     /// A bar closed.

@@ -25,8 +25,8 @@ pub use field::{Field, Value};
 pub use hash::OutputHash;
 pub use input::{
     Command, CommandAction, CommandReason, CommandSource, EndReason, ExecutionKind, ExecutionReport,
-    LimitName, LinkChanged, LinkKind, LinkState, RejectReason, RunEnded, RunStarted, Tick, TickFlags,
-    TickMarks, Timer,
+    LimitName, LinkChanged, LinkKind, LinkState, Reconciled, RejectReason, RunEnded, RunStarted,
+    StatementItem, Tick, TickFlags, TickMarks, Timer,
 };
 pub use kept::KeptStep;
 pub use kind::Kind;

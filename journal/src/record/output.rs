@@ -263,6 +263,8 @@ flags! {
         UNKNOWN_ORDER = 18 "unknown_order",
         /// No rate to convert the instrument's profit into the account currency.
         NO_CONVERSION = 19 "no_conversion",
+        /// The venue has not said yet what it holds.
+        NOT_RECONCILED = 20 "not_reconciled",
     }
 }
 

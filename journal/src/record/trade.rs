@@ -6,9 +6,9 @@ use super::units::{ClientOrderId, InstrumentId, Lots, Micros, Points, Side, Time
 record! {
     /// What the gateway is to send to the venue.
     pub struct OrderRequest: kind OrderRequest, version 1, size 56 {
-        /// The order it makes, cancels or replaces.
+        /// The order it makes, cancels, replaces or asks for.
         0 client_order_id: ClientOrderId,
-        /// Volume (positive); the new total volume for a replace, 0 for a cancel.
+        /// Volume (positive); the new total volume for a replace, 0 for a cancel or a question.
         8 lots: Lots,
         /// Limit price; for a market order the worst acceptable one, 0 is any.
         16 price: Points,
@@ -20,7 +20,7 @@ record! {
         40 instrument: InstrumentId,
         /// Which way.
         42 side: Side,
-        /// New, cancel or replace.
+        /// New, cancel, replace or query.
         44 action: OrderAction,
         /// Market or limit.
         46 order_type: OrderType,
@@ -122,7 +122,7 @@ record! {
 }
 
 code! {
-    /// What is to be done with an order (FIX messages D, F, G).
+    /// What is to be done with an order (FIX messages D, F, G, H).
     pub struct OrderAction: u16 {
         /// Place a new one.
         NEW = 1 "new",
@@ -130,6 +130,8 @@ code! {
         CANCEL = 2 "cancel",
         /// Change price or volume of one.
         REPLACE = 3 "replace",
+        /// Say what became of one whose outcome is not known.
+        QUERY = 4 "query",
     }
 
     /// Market or limit (FIX tag 40).
@@ -204,6 +206,10 @@ code! {
         REPLACE_REJECTED = 12 "replace_rejected",
         /// No answer within the time allowed, or the venue does not know.
         UNKNOWN = 13 "unknown",
+        /// We asked what became of it.
+        QUERY = 14 "query",
+        /// The venue's statement lists it.
+        RECONCILED = 15 "reconciled",
     }
 
     /// How bad.
@@ -234,7 +240,8 @@ code! {
         DRAWDOWN = 7 "drawdown",
         /// A report that the order's state does not allow; observed is the state, limit the report.
         IMPOSSIBLE_REPORT = 8 "impossible_report",
-        /// A report about an order we do not know.
+        /// A report about an order we do not know, or an open order in the venue's statement that is not ours or has ended
+        /// for us; observed is the report, 0 for a statement, which halts.
         UNKNOWN_ORDER = 9 "unknown_order",
         /// A fill larger than what was left of the order.
         OVERFILL = 10 "overfill",
@@ -255,6 +262,15 @@ code! {
         JOURNAL_LOW = 17 "journal_low",
         /// The disk has no room for another segment of the journal: the engine halted itself.
         JOURNAL_OUT = 18 "journal_out",
+        /// The venue's statement tells an order otherwise than we knew it: taken over, and halted; observed is its filled
+        /// volume, limit what we knew, in volume steps.
+        ORDER_DIFFERS = 19 "order_differs",
+        /// The venue's statement tells another position: taken over, and halted; observed is the venue's, limit ours, in
+        /// volume steps.
+        POSITION_DIFFERS = 20 "position_differs",
+        /// The venue's statement tells another balance: not taken over; observed is the venue's, limit ours, in
+        /// millionths.
+        BALANCE_DIFFERS = 21 "balance_differs",
     }
 }
 

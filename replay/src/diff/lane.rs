@@ -42,7 +42,7 @@ pub(super) enum Class {
     Outside(Key),
     /// The venue's answer to an order.
     Report,
-    /// A run began or ended.
+    /// A run began or ended, or the venue says at its beginning what it holds.
     Run,
 }
 
@@ -75,7 +75,7 @@ impl Class {
         let Some(input) = step.input() else { return Self::Outside(Key::Other { time, code: 0 }) };
         let key = match input.kind() {
             Some(Kind::ExecutionReport) => return Self::Report,
-            Some(Kind::RunStarted | Kind::RunEnded) => return Self::Run,
+            Some(Kind::RunStarted | Kind::RunEnded | Kind::Reconciled) => return Self::Run,
             Some(Kind::Tick) => input.get::<Tick>().map(|it| Key::Tick {
                 feed: it.feed.0,
                 source_time: it.source_time,

@@ -4,7 +4,7 @@ use pawl_engine::instrument::Instrument;
 use pawl_engine::settings::{AccountSettings, CheckpointSettings};
 use pawl_journal::record::{
     ClientOrderId, EquityChanged, ExecutionKind, Lots, OrderAction, OrderRequest, OrderState, Points,
-    Prediction, RunStarted, Sequence, Side, Signal, Step, Tick, Timer, Verdict,
+    Prediction, RunEnded, RunStarted, Sequence, Side, Signal, Step, Tick, Timer, Verdict,
 };
 
 use super::orders::Orders;
@@ -256,6 +256,24 @@ fn runs_that_were_interrupted_decide_the_same_as_one_that_was_not() {
     );
     assert!(compared.is_equal() && lines.is_empty(), "{lines:?}");
     assert_eq!(compared.tallies.map(|it| it.runs), [1, 2]);
+}
+
+#[test]
+fn a_report_behind_the_end_of_its_order_belongs_to_the_one_of_the_other_side() {
+    let session = |restarted: bool, latency: i64| {
+        let session = Session::default().tick(10, 1, 100);
+        let session =
+            if restarted { session.push(10, |step| step.push(&RunEnded::default())) } else { session };
+        let first = session.next_order();
+        let session = session.tick_and(20, 2, 100, |step| order(step, 5)).filled(21, first).tick(30, 3, 100);
+        session
+            .report(30 + latency, first, ExecutionKind::CANCEL_REJECTED, OrderState::FILLED)
+            .tick(40, 4, 100)
+    };
+    let (compared, lines) = compare(session(false, 1), session(true, 1));
+    assert!(compared.is_equal() && lines.is_empty(), "{lines:?}");
+    let (_, lines) = compare(session(false, 1), session(true, 2));
+    assert_eq!(lines, ["execution_report time"], "they still belong together");
 }
 
 #[test]

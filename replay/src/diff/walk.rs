@@ -157,9 +157,10 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
         Ok(())
     }
 
-    /// The start or the end of a run: it decides nothing, and its end has a checkpoint.
+    /// The start of a run, with the venue's statement, or its end, which has a checkpoint. A side that was restarted has
+    /// more of them; what a statement changed shows in the decisions behind it.
     fn run_of_one(&mut self, source: Source, step: KeptStep) {
-        if step.view().record(Kind::Checkpoint).is_none() {
+        if step.view().record(Kind::RunEnded).is_none() || step.view().record(Kind::Checkpoint).is_none() {
             return self.lanes[source.index()].give_back(step);
         }
         self.run_ends[source.index()] = Some(step);
@@ -179,9 +180,6 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
                     let pair = if source == Source::A { [step, other] } else { [other, step] };
                     return self.steps_of_both(pair);
                 }
-                if self.orders.has_ended(source.other(), partner) {
-                    return self.step_of_one(source, step);
-                }
             }
             Partner::Waiting => {}
         }
@@ -193,9 +191,15 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
         }
     }
 
-    /// Tells of a report that is not there on the other side before the next input.
+    /// Tells of a report that is not there on the other side before the next input. Where the order has ended there, it
+    /// will not come either.
     fn elsewhere(&mut self, source: Source, id: u64, at: Sequence) -> Result<(), ReplayError> {
         let Some(step) = self.orders.waiting(source, id, at).cloned() else { return Ok(()) };
+        if let Partner::With(partner) = self.orders.partner(source, id)
+            && self.orders.has_ended(source.other(), partner)
+        {
+            return self.flush(source, id);
+        }
         let mut steps = [None, None];
         steps[source.index()] = Some(step.view());
         let Some(record) = step.view().input() else { return Ok(()) };

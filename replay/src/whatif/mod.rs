@@ -7,13 +7,15 @@
 //! ```
 //!
 //! The venue is shown everything from the beginning, as a restart does, so that it can take over in the middle. From
-//! there on its reports are merged with the recorded inputs as the edge does in lockstep: by time, a report first.
+//! there on its reports are merged with the recorded inputs as the edge does in lockstep: by time, a report first. What
+//! it holds at the beginning of a run it says itself then, too.
 //!
 //! Invariants: inputs from outside are fed as recorded, in their order; up to the first other order the steps have the
 //! numbers of the record, behind it their own; memory does not grow with the journal.
 
 mod change;
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use pawl_engine::Input;
@@ -22,8 +24,8 @@ use pawl_engine::port::Venue;
 use pawl_engine::runtime::DRAIN;
 use pawl_journal::log::Reader;
 use pawl_journal::record::{
-    EndReason, ExecutionReport, KeptStep, Kind, OrderRequest, RunEnded, RunStarted, Sequence, Step, StepRef,
-    Time,
+    EndReason, ExecutionReport, KeptStep, Kind, OrderRequest, Reconciled, RunEnded, RunStarted, Sequence,
+    Step, StepRef, Time,
 };
 
 pub use self::change::{Change, ChangeError, Changed};
@@ -86,6 +88,8 @@ struct HypotheticalRun {
     reached: (Sequence, Time),
     /// Time of the last input that was no report: how long reports are waited for counts from there.
     outside: Time,
+    /// What the venue still has to say of what it holds.
+    statement: VecDeque<Reconciled>,
 }
 
 impl WhatIf {
@@ -120,6 +124,7 @@ impl WhatIf {
             step,
             reached: (Sequence(0), Time(0)),
             outside: Time(0),
+            statement: VecDeque::new(),
         };
         Ok(Self { reader, run, next, is_waiting: false })
     }
@@ -147,6 +152,9 @@ impl WhatIf {
 
 impl Steps for WhatIf {
     fn next(&mut self) -> Result<Option<StepRef<'_>>, ReplayError> {
+        if self.run.state_next() {
+            return Ok(Some(self.run.step.view()));
+        }
         while !self.is_waiting {
             let Some(frame) = self.reader.next()? else { return Ok(None) };
             let recorded = frame.step();
@@ -154,7 +162,7 @@ impl Steps for WhatIf {
                 self.run.follow(recorded)?;
                 return Ok(Some(self.run.step.view()));
             }
-            if recorded.get::<ExecutionReport>().is_none() {
+            if recorded.get::<ExecutionReport>().is_none() && recorded.get::<Reconciled>().is_none() {
                 self.next.keep(recorded);
                 self.is_waiting = true;
             }
@@ -193,6 +201,16 @@ impl HypotheticalRun {
         let because = if same { Because::Venue } else { Because::Orders };
         self.hypothetical = Some(Hypothetical { sequence, time, because });
         Ok(())
+    }
+
+    /// Takes the next item of the venue's own statement; says whether there was one.
+    fn state_next(&mut self) -> bool {
+        let Some(item) = self.statement.pop_front() else { return false };
+        self.begin(self.reached.1);
+        let (sequence, time) = self.reached;
+        Input::Reconciled(item).begin(&mut self.step, sequence, time);
+        self.complete();
+        true
     }
 
     /// Takes the venue's next report, if one is due before this recorded step; says whether there was one.
@@ -234,7 +252,13 @@ impl HypotheticalRun {
             Some(Kind::RunEnded) if recorded.record(Kind::Checkpoint).is_some() => {
                 return self.pipeline.end_run(&mut self.step);
             }
-            Some(Kind::RunStarted | Kind::RunEnded) => return self.pipeline.pass_by(self.step.view()),
+            Some(Kind::RunStarted | Kind::RunEnded) => {
+                self.pipeline.pass_by(self.step.view());
+                if self.hypothetical.is_some() && recorded.record(Kind::RunStarted).is_some() {
+                    self.statement = self.venue.statement().unwrap_or_default().into();
+                }
+                return;
+            }
             Some(Kind::ExecutionReport) => {}
             _ => self.outside = self.reached.1,
         }

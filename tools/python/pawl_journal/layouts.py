@@ -15,6 +15,8 @@ timer 5 1: due:Time interval_ns:i64
 command 6 1: request:u64 value:i64 action:CommandAction limit:LimitName source:CommandSource reason:CommandReason
     reserved:u64
 link_changed 7 1: from:i64 to:i64 link:LinkKind state:LinkState feed:FeedId instrument:InstrumentId reserved:u64
+reconciled 8 1: client_order_id:ClientOrderId venue_order_id:u64 execution_sequence:u64 price:Points lots:Lots
+    filled_lots:Lots balance:Micros item:StatementItem instrument:InstrumentId side:Side reserved:u16
 run_ended 9 1: ticks:u64 ticks_duplicate:u64 ticks_backwards:u64 ticks_crossed:u64 ticks_nonpositive:u64
     ticks_jump:u64 ticks_dropped:u64 reason:EndReason reserved:u16 reserved2:u32
 bar_closed 65 1: open_time:Time close_time:Time open:Points high:Points low:Points close:Points volume:u64 ticks:u32
@@ -51,6 +53,7 @@ CommandSource: 0 operator 1 engine
 CommandReason: 0 none 1 journal_low 2 journal_out
 LimitName: 0 none 1 max_position 2 max_order 3 price_band 4 max_quote_age 5 max_prediction_age 6 max_spread
     7 max_order_rate 8 max_open_orders 9 max_daily_loss 10 max_drawdown
+StatementItem: 1 order 2 position 3 balance 4 end
 LinkKind: 1 feed 2 venue
 LinkState: 1 up 2 down 3 gap 4 stale
 EndReason: 1 feed_ended 2 stopped 3 feed_failed 4 environment_failed
@@ -58,17 +61,18 @@ CheckpointOf: 1 feature 2 inference 3 risk 4 order 5 output
 Vote: 0 flat 1 up 65535 down
 Outcome: 1 approved 2 refused
 VerdictSource: 1 signal 2 command 3 limit
-OrderAction: 1 new 2 cancel 3 replace
+OrderAction: 1 new 2 cancel 3 replace 4 query
 OrderType: 1 market 2 limit
 TimeInForce: 1 ioc 2 fok 3 gtc
 OrderState: 0 none 1 pending_new 2 working 3 partially_filled 4 pending_cancel 5 pending_replace 6 unknown 7 filled
     8 cancelled 9 expired 10 rejected
 OrderEvent: 1 submit 2 cancel 3 replace 4 accepted 5 rejected 6 partially_filled 7 filled 8 cancelled 9 expired
-    10 replaced 11 cancel_rejected 12 replace_rejected 13 unknown
+    10 replaced 11 cancel_rejected 12 replace_rejected 13 unknown 14 query
+    15 reconciled
 Severity: 1 info 2 warning 3 critical
 AlertCode: 1 halted 2 resumed 3 reduce_only 4 flatten 5 limit_changed 6 daily_loss 7 drawdown 8 impossible_report
     9 unknown_order 10 overfill 11 late_fill 12 duplicate_report 13 order_unknown 14 link 15 order_capacity
-    16 command_refused 17 journal_low 18 journal_out
+    16 command_refused 17 journal_low 18 journal_out 19 order_differs 20 position_differs 21 balance_differs
 Side: 1 buy 2 sell
 """
 
@@ -79,6 +83,7 @@ SignalFlags: 0 unready 1 stale
 Reasons: 0 halted 1 reduce_only 2 max_position 3 max_order 4 min_volume 5 volume_step 6 price_band 7 stale_tick
     8 marked_tick 9 stale_prediction 10 unready_prediction 11 max_spread 12 max_order_rate 13 max_open_orders
     14 max_daily_loss 15 max_drawdown 16 feed_gap 17 venue_down 18 unknown_order 19 no_conversion
+    20 not_reconciled
 """
 
 _WIDTHS = {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use pawl_engine::instrument::Instrument;
 use pawl_engine::quantity::Decimal;
 use pawl_engine::settings::Settings;
-use pawl_journal::record::{Field, InstrumentId, Kind, Record, StepRef, Time, Value};
+use pawl_journal::record::{Field, InstrumentId, Kind, Lots, Points, Record, StepRef, Time, Value};
 use pawl_replay::{ReplayError, settings_of};
 use serde_json::{Map, Value as Json};
 
@@ -118,11 +118,16 @@ pub fn record_json(record: &Record<'_>, names: &Names) -> Json {
         let is_scaled = if matches!(field.value, Value::Instrument(_)) {
             names.are_known()
         } else {
-            instrument.is_some()
+            instrument.is_some() || (names.are_known() && is_zero(&field.value))
         };
         object.insert(shown(&field, is_scaled), json_value(&field, instrument, names));
     });
     Json::Object(object)
+}
+
+/// Nothing needs no unit: a record that is about no instrument has no price and no volume.
+const fn is_zero(value: &Value<'_>) -> bool {
+    matches!(value, Value::Points(Points(0)) | Value::Lots(Lots(0)))
 }
 
 fn json_value(field: &Field<'_>, instrument: Option<&Instrument>, names: &Names) -> Json {
@@ -212,8 +217,18 @@ pub fn step_text(step: StepRef<'_>, kinds: &[Kind], names: &Names) -> String {
 }
 
 /// Fields whose zero means that there is none; text leaves them out.
-const UNTOLD_ZEROES: [&str; 8] =
-    ["last", "volume", "price", "target", "age_ns", "client_order_id", "lots", "approved_lots"];
+const UNTOLD_ZEROES: [&str; 10] = [
+    "last",
+    "volume",
+    "price",
+    "target",
+    "age_ns",
+    "client_order_id",
+    "venue_order_id",
+    "lots",
+    "approved_lots",
+    "side",
+];
 
 fn is_untold_zero(name: &str) -> bool {
     let scaled = name.strip_suffix(POINTS).or_else(|| name.strip_suffix(STEPS)).unwrap_or(name);

@@ -13,8 +13,9 @@ cargo xtask TASK
 
   test [ARGS]   the whole test suite; ARGS go to `cargo test --workspace`
                 (`cargo xtask test NAME` runs the tests whose names contain NAME, `-- --nocapture` shows their output)
-  soak [ARGS]   the journal's proof at full size, in release mode; ARGS go to `cargo test -p pawl-journal`
-                (`cargo xtask soak NAME` runs the tests whose names contain NAME); one test at a time, with its output
+  soak [ARGS]   the proofs at full size, in release mode, one test at a time, with its output: the journal's, and the engine
+                killed hundreds of times; with ARGS the journal's alone, they go to `cargo test -p pawl-journal`
+                (`cargo xtask soak NAME` runs the tests whose names contain NAME)
   ci            what a change must pass: format, clippy, docs, then test
   fetch         gets ONNX Runtime and numpy, which the tests need, and prints where they are
   help          this text

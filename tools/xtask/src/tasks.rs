@@ -25,17 +25,23 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     run(command.env(LIBRARY_VARIABLE, library).env(PATH_VARIABLE, numpy).env(RELEASE_VARIABLE, binary))
 }
 
-/// The journal's proof at full size: every test of the journal, one at a time, telling its progress, to the last one.
-///
-/// Arguments in front of `--` go to cargo; those behind it go to the tests, in place of the ones given here.
+/// The proofs at full size, one test at a time, telling its progress, to the last one: every test of the journal, then the
+/// engine killed hundreds of times. With arguments the journal's alone: those in front of `--` go to cargo, those behind it
+/// to the tests, in place of the ones given here.
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
-    let mut command = cargo();
-    command.args(["test", "--release", "--package", "pawl-journal", "--no-fail-fast"]).args(arguments);
+    const TOLD: [&str; 2] = ["--nocapture", "--test-threads=1"];
+    let mut journal = cargo();
+    journal.args(["test", "--release", "--package", "pawl-journal", "--no-fail-fast"]).args(arguments);
     if !arguments.iter().any(|argument| argument == "--") {
-        command.args(["--", "--nocapture", "--test-threads=1"]);
+        journal.arg("--").args(TOLD);
     }
     let began = Instant::now();
-    let result = run(command.env(SOAK_VARIABLE, "1"));
+    let mut result = run(journal.env(SOAK_VARIABLE, "1"));
+    if arguments.is_empty() {
+        let mut engine = cargo();
+        engine.args(["test", "--release", "--package", "pawl-tests", "--", "killed::"]).args(TOLD);
+        result = result.and(run(engine.env(SOAK_VARIABLE, "1")));
+    }
     let seconds = began.elapsed().as_secs();
     eprintln!("xtask: soak ended after {} h {} min {} s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
     result

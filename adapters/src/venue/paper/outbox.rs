@@ -39,14 +39,6 @@ impl Outbox {
         if self.reports.front()?.0 <= now { self.reports.pop_front() } else { None }
     }
 
-    /// Drops what waits with numbers up to this one.
-    pub(super) fn drop_to(&mut self, execution_sequence: u64) {
-        while self.reports.front().is_some_and(|(_, report)| report.execution_sequence <= execution_sequence)
-        {
-            self.reports.pop_front();
-        }
-    }
-
     /// Number of the report that was sent last; 0 if none was.
     pub(super) const fn sequence(&self) -> u64 {
         self.sequence

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use pawl_engine::quantity::{Decimal, Ppm, Span};
-use pawl_journal::record::{ClientOrderId, Points, TickMarks};
+use pawl_journal::record::{ClientOrderId, Points, StatementItem, TickMarks};
 
 use super::*;
 
@@ -518,6 +518,52 @@ fn the_state_shows_what_lives_and_what_is_on_its_way() {
     );
 }
 
+#[test]
+fn a_statement_says_what_the_reports_that_were_taken_lead_to() {
+    let items = |paper: &mut Paper| -> Vec<_> {
+        let statement = paper.statement().expect("paper always knows");
+        let end = statement.last().expect("the end");
+        assert_eq!((end.item, end.instrument), (StatementItem::END, InstrumentId::NONE));
+        let items = statement.iter().filter(|it| it.item != StatementItem::END);
+        items.map(|it| (it.client_order_id.0, it.venue_order_id, it.lots.0, it.filled_lots.0)).collect()
+    };
+    let mut paper = paper(&PaperSettings { partial: Ppm(1_000_000), ..plain() });
+    quote(&mut paper, 0, 100, 102);
+    assert_eq!(items(&mut paper), []);
+    submit(&mut paper, 0, &limit(64, Side::BUY, 10, 90));
+    submit(&mut paper, 0, &market(128, Side::SELL, 4));
+    assert_eq!(items(&mut paper), [(64, 0, 10, 0), (128, 0, 4, 0)], "on their way");
+    paper.on_tick(&tick(0, 100, 102, TickMarks::NONE), Time(30 * MS));
+    assert_eq!(items(&mut paper), [(64, 0, 10, 0), (128, 0, 4, 0)], "reports that wait are not counted");
+    while paper.poll(Time(20 * MS)).is_some() {}
+    let sold = paper.statement().expect("known")[1].filled_lots.0;
+    assert_eq!(items(&mut paper), [(64, 1, 10, 0), (128, 2, 4, sold), (0, 0, -sold, 0)]);
+    while paper.poll(Time(60 * MS)).is_some() {}
+    assert_eq!(items(&mut paper), [(64, 1, 10, 0), (0, 0, -4, 0)], "what ended is no longer listed");
+    submit(&mut paper, 70, &cancel(64));
+    assert_eq!(items(&mut paper), [(64, 1, 10, 0), (0, 0, -4, 0)]);
+    while paper.poll(Time(90 * MS)).is_some() {}
+    assert_eq!(items(&mut paper), [(0, 0, -4, 0)]);
+}
+
+#[test]
+fn a_query_is_answered_with_what_became_of_the_order() {
+    let query = |id| OrderRequest { action: OrderAction::QUERY, ..cancel(id) };
+    let mut paper = paper(&plain());
+    quote(&mut paper, 0, 100, 102);
+    submit(&mut paper, 0, &limit(64, Side::BUY, 5, 90));
+    assert_eq!(told(&mut paper, 20).len(), 1);
+    submit(&mut paper, 30, &query(64));
+    let works = told(&mut paper, 50);
+    assert_eq!(works, [(50, 64, "accepted", "none", 90, 0, 5)], "where it is now");
+    submit(&mut paper, 60, &query(128));
+    assert_eq!((told(&mut paper, 80)[0].2, paper.live.len()), ("rejected", 1), "it never arrived");
+    submit(&mut paper, 90, &cancel(64));
+    submit(&mut paper, 90, &query(64));
+    let ended = told(&mut paper, 110);
+    assert_eq!(ended.iter().map(|it| it.2).collect::<Vec<_>>(), ["cancelled"], "its end is told already");
+}
+
 /// One call of the journal's order: a tick or a request.
 #[derive(Debug, Clone, Copy)]
 enum Call {
@@ -614,12 +660,14 @@ proptest! {
         let mut straight = paper(&rough(seed));
         let before = lockstep(&mut straight, &calls[..cut]);
         let mut restarted = paper(&rough(seed));
+        let mut again = before.iter().peekable();
         for call in &calls[..cut] {
+            while let Some((time, report)) = again.next_if(|(time, _)| *time <= call.0) {
+                prop_assert_eq!(restarted.poll(*time), Some((*time, *report)));
+            }
             feed(&mut restarted, call);
         }
-        if let Some((time, report)) = before.last() {
-            restarted.acknowledge(report.execution_sequence, *time);
-        }
+        prop_assert_eq!(straight.statement(), restarted.statement());
         let mut after = lockstep(&mut straight, &calls[cut..]);
         let mut after_restart = lockstep(&mut restarted, &calls[cut..]);
         after.extend(drain(&mut straight));
@@ -627,6 +675,35 @@ proptest! {
         prop_assert_eq!(after, after_restart);
         prop_assert_eq!(straight.state(), restarted.state());
         prop_assert!(straight == restarted);
+    }
+
+    /// The twin keeps every request and every report, and works out from them what is open and held.
+    #[test]
+    fn a_statement_agrees_with_the_list_of_requests_and_reports(calls in calls(), seed in any::<u64>()) {
+        let mut venue = paper(&PaperSettings { silence: Ppm(0), ..rough(seed) });
+        let reports: Vec<_> = lockstep(&mut venue, &calls).into_iter().map(|(_, report)| report).collect();
+        let statement = venue.statement().expect("paper always knows");
+        for instrument in (0..2).map(InstrumentId) {
+            let of = |it: &&ExecutionReport| it.instrument == instrument;
+            let net: i64 = reports.iter().filter(of).map(|it| it.side.sign() * it.lots.0).sum();
+            let is_it = |it: &&Reconciled| it.item == StatementItem::POSITION && it.instrument == instrument;
+            prop_assert_eq!(statement.iter().find(is_it).map_or(0, |it| it.lots.0), net);
+        }
+        let requested: Vec<_> = calls.iter().filter_map(|(_, call)| match call {
+            Call::Submit(it) if it.action == OrderAction::NEW => Some(it.client_order_id),
+            _ => None,
+        }).collect();
+        for id in (1..30).map(ClientOrderId) {
+            let ends = [ExecutionKind::REJECTED, ExecutionKind::FILLED, ExecutionKind::CANCELLED, ExecutionKind::EXPIRED];
+            let ended = reports.iter().filter(|it| it.client_order_id == id && ends.contains(&it.kind)).count();
+            let filled: i64 = reports.iter().filter(|it| it.client_order_id == id).map(|it| it.lots.0).sum();
+            let listed: Vec<_> = statement.iter()
+                .filter(|it| it.item == StatementItem::ORDER && it.client_order_id == id)
+                .collect();
+            let times = requested.iter().filter(|it| **it == id).count();
+            prop_assert_eq!(listed.len(), times - ended);
+            prop_assert!(listed.is_empty() || times > 1 || listed[0].filled_lots.0 == filled);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pawl_journal::log::{Appender, JournalOptions};
-use pawl_journal::record::{ClientOrderId, ExecutionReport, Step, Timer};
+use pawl_journal::record::{ClientOrderId, ExecutionReport, Reconciled, Step, Timer};
 
 use super::super::health::disk::Disk;
 use super::*;
@@ -27,6 +27,10 @@ impl Venue for Desk {
     }
 
     fn poll(&mut self, _: Time) -> Option<(Time, ExecutionReport)> {
+        None
+    }
+
+    fn statement(&mut self) -> Option<Vec<Reconciled>> {
         None
     }
 

@@ -380,7 +380,7 @@ mod tests {
                     Input::Tick(tick) => format!("tick {}", tick.instrument),
                     Input::Timer(_) => "timer".to_owned(),
                     Input::Link(link) => link.state.to_string(),
-                    Input::Report(_) | Input::Command(_) => unreachable!(),
+                    Input::Report(_) | Input::Command(_) | Input::Reconciled(_) => unreachable!(),
                 };
                 out.push((time.0, name));
             }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use pawl_journal::log::{Reader, Supply};
 use pawl_journal::record::{
     CommandAction, CommandReason, CommandSource, ExecutionKind, ExecutionReport, Lots, OrderAction,
-    OrderRequest, OutputHash, Points, Step, Tick, Time,
+    OrderRequest, OutputHash, Points, Reconciled, StatementItem, Step, Tick, Time,
 };
 
 use super::super::health::disk::Disk;
@@ -98,6 +98,10 @@ impl Venue for Filler {
 
     fn poll(&mut self, now: Time) -> Option<(Time, ExecutionReport)> {
         self.next_due().is_some_and(|due| due <= now).then(|| self.due.pop_front()).flatten()
+    }
+
+    fn statement(&mut self) -> Option<Vec<Reconciled>> {
+        Some(vec![Reconciled { item: StatementItem::END, ..Reconciled::default() }])
     }
 
     fn latency_min(&self) -> i64 {
