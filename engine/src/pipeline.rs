@@ -224,20 +224,37 @@ impl Pipeline {
         }
     }
 
-    /// Runs a recorded step again in `scratch` and says where the outcome differs from the record.
+    /// Runs a recorded step again in `scratch`, predictions of models as recorded, and says where the outcome differs.
     #[inline]
     pub fn rerun(&mut self, recorded: StepRef<'_>, scratch: &mut Step) -> Option<Difference> {
+        self.again(recorded, scratch, Inference::supply);
+        first_difference(recorded, scratch.view())
+    }
+
+    /// Runs the input of a recorded step again in `scratch`, whatever comes of it; predictions are as recorded where the
+    /// model is not loaded. A step without an input stays empty.
+    #[inline]
+    pub fn run_again(&mut self, recorded: StepRef<'_>, scratch: &mut Step) {
+        self.again(recorded, scratch, Inference::supply_recorded);
+    }
+
+    #[inline]
+    fn again(
+        &mut self,
+        recorded: StepRef<'_>,
+        scratch: &mut Step,
+        supply: impl FnOnce(&mut Inference, StepRef<'_>),
+    ) {
         scratch.begin(recorded.sequence(), recorded.time());
-        let Some(input) = recorded.input() else { return first_difference(recorded, scratch.view()) };
+        let Some(input) = recorded.input() else { return };
         scratch.push_record(&input);
         match input.kind() {
             Some(Kind::RunEnded) if recorded.record(Kind::Checkpoint).is_some() => self.end_run(scratch),
             Some(Kind::RunStarted | Kind::RunEnded) => self.pass_by(scratch.view()),
             _ => {
-                self.inference.supply(recorded);
+                supply(&mut self.inference, recorded);
                 self.run(scratch, |_| {});
             }
         }
-        first_difference(recorded, scratch.view())
     }
 }

@@ -18,6 +18,7 @@ use pawl_journal::record::{
     OrderState, OrderType, Points, Reasons, Reconciled, Side, Signal, Tick, TickFlags, TickMarks, Time,
     VerdictSource, body_bytes, body_of,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -31,6 +32,12 @@ pub trait State {
 pub trait Visitor {
     /// One word: it may be read or replaced.
     fn word(&mut self, word: &mut u64);
+
+    /// One value of so many words, which people read as `text` has it.
+    #[inline]
+    fn value(&mut self, words: &mut [u64], _text: impl Fn(&[u64]) -> String) {
+        words.iter_mut().for_each(|word| self.word(word));
+    }
 
     /// The words that follow belong to this field, until [`Self::leave`].
     fn enter(&mut self, _name: &'static str) {}
@@ -185,12 +192,25 @@ pub fn load(state: &mut impl State, words: &[u64]) -> Result<(), StateError> {
 struct List {
     path: String,
     ends: Vec<usize>,
-    words: Vec<(String, u64)>,
+    fields: Vec<ListedField>,
+}
+
+/// A field of a state, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedField {
+    /// Where it is, such as `books[0].bars.closed`.
+    pub path: String,
+    /// Its value.
+    pub value: String,
 }
 
 impl Visitor for List {
     fn word(&mut self, word: &mut u64) {
-        self.words.push((self.path.clone(), *word));
+        self.value(std::slice::from_mut(word), |words| format!("{words:?}"));
+    }
+
+    fn value(&mut self, words: &mut [u64], text: impl Fn(&[u64]) -> String) {
+        self.fields.push(ListedField { path: self.path.clone(), value: text(words) });
     }
 
     fn enter(&mut self, name: &'static str) {
@@ -215,11 +235,11 @@ impl Visitor for List {
     }
 }
 
-/// Every word of a state with the path of its field, such as `books[0].bars.closed`.
-pub fn list(state: &mut impl State) -> Vec<(String, u64)> {
+/// Every field of a state, in the order in which they are visited.
+pub fn list(state: &mut impl State) -> Vec<ListedField> {
     let mut visitor = List::default();
     state.visit(&mut visitor);
-    visitor.words
+    visitor.fields
 }
 
 macro_rules! words {
@@ -228,8 +248,13 @@ macro_rules! words {
             #[inline]
             fn visit<V: Visitor>(&mut self, visitor: &mut V) {
                 let $value = *self;
-                let mut $word: u64 = $to;
-                visitor.word(&mut $word);
+                let mut words: [u64; 1] = [$to];
+                visitor.value(&mut words, |words| {
+                    let $word = words[0];
+                    let value: Self = $from;
+                    format!("{value:?}")
+                });
+                let [$word] = words;
                 *self = $from;
             }
         }
@@ -246,23 +271,32 @@ words! {
     bool: |value| u64::from(value), |word| word != 0;
 }
 
-/// Newtypes of the journal: the number they hold.
+/// Newtypes of the journal: the number they hold, and how people read it.
 macro_rules! units {
-    ($($ty:ident($repr:ty))*) => {$(
+    (|$value:ident| $text:expr; $($ty:ident($repr:ty))*) => {$(
         impl State for $ty {
             #[inline]
             fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-                let mut word = self.0 as u64;
-                visitor.word(&mut word);
-                self.0 = word as $repr;
+                let mut words = [self.0 as u64];
+                visitor.value(&mut words, |words| {
+                    let $value = Self(words[0] as $repr);
+                    $text
+                });
+                self.0 = words[0] as $repr;
             }
         }
     )*};
 }
 
 units! {
+    |it| it.to_string();
     Time(i64) Points(i64) Lots(i64) Micros(i64) ClientOrderId(u64) InstrumentId(u16) Side(u16) OrderAction(u16)
-    OrderType(u16) OrderState(u16) LinkState(u16) VerdictSource(u16) Reasons(u64) TickFlags(u16) TickMarks(u16)
+    OrderType(u16) OrderState(u16) LinkState(u16) VerdictSource(u16)
+}
+
+units! {
+    |it| it.names().collect::<Vec<_>>().join("|");
+    Reasons(u64) TickFlags(u16) TickMarks(u16)
 }
 
 /// Records that are kept whole: their bytes, eight to a word.
@@ -270,16 +304,20 @@ macro_rules! records {
     ($($ty:ident)*) => {$(
         impl State for $ty {
             fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-                let mut bytes = [0; size_of::<Self>()];
-                bytes.copy_from_slice(body_bytes(self));
-                for chunk in bytes.chunks_exact_mut(8) {
-                    let mut word = u64::from_le_bytes(std::array::from_fn(|byte| chunk[byte]));
-                    visitor.word(&mut word);
-                    chunk.copy_from_slice(&word.to_le_bytes());
+                const WORDS: usize = size_of::<$ty>() / 8;
+                let of_words = |words: &[u64]| {
+                    let mut bytes = [0; WORDS * 8];
+                    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+                        chunk.copy_from_slice(&word.to_le_bytes());
+                    }
+                    body_of::<Self>(&bytes).unwrap_or_default()
+                };
+                let mut words = [0; WORDS];
+                for (chunk, word) in body_bytes(self).chunks_exact(8).zip(&mut words) {
+                    *word = u64::from_le_bytes(std::array::from_fn(|byte| chunk[byte]));
                 }
-                if let Some(body) = body_of(&bytes) {
-                    *self = body;
-                }
+                visitor.value(&mut words, |words| format!("{:?}", of_words(words)));
+                *self = of_words(&words);
             }
         }
     )*};
@@ -287,27 +325,26 @@ macro_rules! records {
 
 records! { Signal ExecutionReport OrderRequest Reconciled Tick }
 
-impl State for i128 {
-    fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        let mut wide = self.cast_unsigned();
-        wide.visit(visitor);
-        *self = wide.cast_signed();
-    }
+/// Two words, the lower one first.
+macro_rules! wide {
+    ($($ty:ident)*) => {$(
+        impl State for $ty {
+            fn visit<V: Visitor>(&mut self, visitor: &mut V) {
+                let of_words = |words: &[u64]| Self::from(words[1]) << 64 | Self::from(words[0]);
+                let mut words = [*self as u64, (*self >> 64) as u64];
+                visitor.value(&mut words, |words| of_words(words).to_string());
+                *self = of_words(&words);
+            }
+        }
+    )*};
 }
 
-impl State for u128 {
-    fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        let (mut low, mut high) = (*self as u64, (*self >> 64) as u64);
-        visitor.word(&mut low);
-        visitor.word(&mut high);
-        *self = Self::from(high) << 64 | Self::from(low);
-    }
-}
+wide! { i128 u128 }
 
 impl<A: State, B: State> State for (A, B) {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        self.0.visit(visitor);
-        self.1.visit(visitor);
+        visitor.field("0", &mut self.0);
+        visitor.field("1", &mut self.1);
     }
 }
 
@@ -315,7 +352,7 @@ impl<A: State, B: State> State for (A, B) {
 impl<T: State + Default> State for Option<T> {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
         let mut is_some = self.is_some();
-        is_some.visit(visitor);
+        visitor.field("is_some", &mut is_some);
         let mut value = self.take().unwrap_or_default();
         value.visit(visitor);
         *self = is_some.then_some(value);
@@ -415,26 +452,24 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_every_word() {
-        let listed = list(&mut outer(&[7], 5));
-        let paths: Vec<&str> = listed.iter().map(|(path, _)| path.as_str()).collect();
+    fn a_path_names_every_field_and_its_value_is_for_people() {
+        let listed: Vec<String> =
+            list(&mut outer(&[7], -5)).into_iter().map(|it| format!("{}={}", it.path, it.value)).collect();
+        let wide = i128::from(-5) << 64;
         let expected = [
-            "time",
-            "fixed[0]",
-            "fixed[1]",
-            "list",
-            "list[0]",
-            "before",
-            "before",
-            "inner[0].wide",
-            "inner[0].wide",
-            "inner[0].real",
-            "inner[1].wide",
-            "inner[1].wide",
-            "inner[1].real",
+            "time=-5".to_owned(),
+            "fixed[0]=-5".to_owned(),
+            "fixed[1]=-1".to_owned(),
+            "list=1".to_owned(),
+            "list[0]=7".to_owned(),
+            "before.is_some=false".to_owned(),
+            "before=0".to_owned(),
+            format!("inner[0].wide={wide}"),
+            "inner[0].real=-0.5".to_owned(),
+            format!("inner[1].wide={}", i128::MIN),
+            "inner[1].real=-0.5".to_owned(),
         ];
-        assert_eq!(paths, expected);
-        assert_eq!(listed[4].1, 7);
+        assert_eq!(listed, expected);
     }
 
     #[test]

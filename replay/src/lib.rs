@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod bisect;
 mod chain;
 pub mod diff;
 mod error;
+mod fingerprint;
 mod recompute;
 mod replay;
 mod report;
@@ -26,6 +28,7 @@ pub mod whatif;
 
 pub use chain::{Chain, ChainStep, EarlierStep, Effect, chain};
 pub use error::ReplayError;
+pub use fingerprint::{Fingerprint, Fingerprints, STAGES};
 pub use recompute::{ModelError, ModelSource};
 pub use replay::{Around, Divergence, RECOMPUTE_TOLERANCE, Replayed, Scope, StateDivergence, replay};
 pub use report::{

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pawl_engine::Stage as _;
 use pawl_engine::inference::{Inference, Models};
+use pawl_engine::settings::Settings;
 use pawl_journal::record::{AgentId, Kind, Prediction, Step, StepRef};
 use serde::Serialize;
 
@@ -20,6 +21,22 @@ pub struct ModelSource {
     pub models: Models,
     /// Whether the places that the run itself recorded come first.
     pub as_recorded: bool,
+}
+
+impl ModelSource {
+    /// These settings with the models where the journal's runs had them, if that is where they are looked for first.
+    pub(crate) fn settings(&self, directory: &Path, settings: &Settings) -> Result<Settings, ReplayError> {
+        let mut settings = settings.clone();
+        if self.as_recorded {
+            let (_, environment) = settings_of(directory)?;
+            for agent in &mut settings.agents {
+                if let Some(place) = agent.model.as_ref().and_then(|hash| environment.models.get(hash)) {
+                    agent.model = Some(place.clone());
+                }
+            }
+        }
+        Ok(settings)
+    }
 }
 
 /// How far a model's recomputed predictions are from the recorded ones.
@@ -46,15 +63,7 @@ pub(crate) struct Recompute {
 
 impl Recompute {
     pub(crate) fn open(directory: &Path, rerun: &Rerun, source: &ModelSource) -> Result<Self, ReplayError> {
-        let mut settings = rerun.settings.clone();
-        if source.as_recorded {
-            let (_, environment) = settings_of(directory)?;
-            for agent in &mut settings.agents {
-                if let Some(place) = agent.model.as_ref().and_then(|hash| environment.models.get(hash)) {
-                    agent.model = Some(place.clone());
-                }
-            }
-        }
+        let settings = source.settings(directory, &rerun.settings)?;
         let inference = Inference::load(&settings, rerun.pipeline.feature.schema(), &source.models)?;
         let mut models = Vec::new();
         let places = settings

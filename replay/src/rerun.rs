@@ -11,6 +11,7 @@ use pawl_journal::log::Reader;
 use pawl_journal::record::{Difference, Sequence, Step, StepRef, Time};
 
 use super::error::ReplayError;
+use super::recompute::ModelSource;
 use super::settings::settings_of;
 
 /// A journal being run again, step by step.
@@ -116,6 +117,39 @@ impl Rerun {
         let difference = self.pipeline.rerun(recorded, &mut self.scratch);
         self.reached = (recorded.sequence(), recorded.time());
         Ok(Some(look(recorded, difference)))
+    }
+
+    /// Loads the models, so that [`Self::advance`] runs them: what they say is not taken from the journal any more.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if a model is not found, or cannot be loaded.
+    pub fn load_models(&mut self, directory: &Path, source: &ModelSource) -> Result<(), ReplayError> {
+        let mut loaded = Pipeline::new(&source.settings(directory, &self.settings)?, &source.models)?;
+        let sequence = self.reached.0;
+        let refused = |source| RunError::Snapshot { sequence, source };
+        loaded.restore(&state::save(&mut self.pipeline)).map_err(refused)?;
+        self.pipeline = loaded;
+        Ok(())
+    }
+
+    /// Runs the next step and compares nothing; false if there is none. Models that are not loaded say what they said.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn advance(&mut self) -> Result<bool, ReplayError> {
+        let Some(frame) = self.reader.next()? else { return Ok(false) };
+        let recorded = frame.step();
+        self.pipeline.run_again(recorded, &mut self.scratch);
+        self.reached = (recorded.sequence(), recorded.time());
+        Ok(true)
+    }
+
+    /// The last step that the journal holds.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if it cannot be read.
+    pub(crate) fn last_sequence(&self) -> Result<Sequence, ReplayError> {
+        Ok(self.reader.last_sequence()?)
     }
 
     /// What this build made of the step that was run last.

@@ -128,6 +128,22 @@ fn another_venue_shifts_numbers_and_ids_and_decisions_still_find_each_other() {
 }
 
 #[test]
+fn another_pulse_is_told_as_such_and_hides_no_decision() {
+    let scratch = scratch();
+    let a = session(scratch.path(), "a", &[]);
+    let b = session(scratch.path(), "b", &["--set", "ingress.timer=5s"]);
+    let words = diff(&a, &b, &[]).expect(1).stdout;
+    assert!(words.contains("they differ in timer pulses, and decide the same"), "{words}");
+    assert!(!words.contains("Decisions and inputs that differ"), "a pulse is no row: {words}");
+    let c = session(scratch.path(), "c", &["--set", "ingress.timer=5s", "--set", "risk.max_position=0.05"]);
+    let (found, result) = lines(&diff(&a, &c, &["--json"]).expect(1));
+    let first = found.iter().find(|it| it["line"] == "first").expect("a first difference");
+    assert_eq!((&first["stage"], &first["kind"]), (&"risk".into(), &"verdict".into()), "{first}");
+    let pulses = found.iter().filter(|it| it["line"] == "inputs").map(|it| it["pulses"].as_u64());
+    assert_eq!(pulses.sum::<Option<u64>>(), result["kinds"]["timer"]["only"]["a"].as_u64());
+}
+
+#[test]
 fn an_agent_that_decides_on_other_bars_makes_orders_appear_and_vanish() {
     let scratch = scratch();
     let a = session(scratch.path(), "a", &[]);

@@ -90,8 +90,27 @@ fn the_example_configuration_loads_and_names_every_key() {
 fn every_command_explains_itself_with_examples() {
     let help = pawl(&["--help"]).expect(0).stdout;
     for name in [
-        "demo", "run", "replay", "tail", "verify", "repair", "report", "state", "snapshot", "chain", "diff",
-        "whatif", "sweep", "slowest", "cursor", "prune", "ctl", "doctor", "bench",
+        "demo",
+        "run",
+        "replay",
+        "tail",
+        "verify",
+        "repair",
+        "report",
+        "state",
+        "snapshot",
+        "chain",
+        "diff",
+        "bisect",
+        "fingerprint",
+        "whatif",
+        "sweep",
+        "slowest",
+        "cursor",
+        "prune",
+        "ctl",
+        "doctor",
+        "bench",
     ] {
         assert!(help.contains(&format!("  {name}")), "{name}: {help}");
         let own = pawl(&[name, "--help"]).expect(0).stdout;

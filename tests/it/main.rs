@@ -5,6 +5,7 @@ mod support;
 mod allocation;
 mod bad_input;
 mod bench;
+mod bisect;
 mod checkpoint;
 mod control;
 mod demo;

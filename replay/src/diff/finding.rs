@@ -74,6 +74,8 @@ pub enum What<'a> {
         last: Place,
         /// How many.
         steps: u64,
+        /// How many of them are timer pulses.
+        pulses: u64,
     },
     /// A venue's report that only one side has at this place; it may come later on the other one.
     Elsewhere {
@@ -179,7 +181,8 @@ pub struct StepCount {
 /// What a comparison came to.
 #[derive(Debug, Clone)]
 pub struct Compared {
-    /// The first difference; none if both sides decided the same.
+    /// The first difference; none if both sides decided the same. A timer pulse that differs is it only if nothing else
+    /// does.
     pub first: Option<First>,
     /// Steps.
     pub steps: StepCount,

@@ -234,6 +234,20 @@ fn a_pulse_more_is_a_difference_and_no_other_input() {
 }
 
 #[test]
+fn a_pulse_is_the_first_difference_only_if_nothing_else_is_one() {
+    let first = |bid: i64| {
+        let (compared, _) = compare(
+            Session::default().tick(10, 1, 100).timer(15).tick(20, 2, 100),
+            Session::default().tick(10, 1, 100).tick(20, 2, bid).timer(25),
+        );
+        let first = compared.first.expect("a difference");
+        (first.kind, first.steps[0].as_ref().map(|it| it.view().sequence().0))
+    };
+    assert_eq!(first(100), ("timer", Some(2)));
+    assert_eq!(first(101), ("tick", Some(3)));
+}
+
+#[test]
 fn runs_that_were_interrupted_decide_the_same_as_one_that_was_not() {
     let started = |step: &mut Step| step.push_with_tail(&RunStarted::default(), b"");
     let (compared, lines) = compare(

@@ -22,16 +22,32 @@ pub(super) struct Walk<'s, 'n, 'v> {
     visit: &'v mut dyn FnMut(&Finding<'_>) -> ControlFlow<()>,
     stopped: bool,
     first: Option<First>,
+    /// The first difference that is about a timer pulse.
+    first_pulse: Option<First>,
     steps: StepCount,
     kinds: BTreeMap<Kind, KindCount>,
     /// Inputs in a row that only one side has, up to the last step.
-    row: Option<(Source, Place, Place, u64)>,
+    row: Option<Row>,
     /// Reports, by order and step, that came since the last input from outside and had to wait.
     held_here: Vec<(Source, u64, Sequence)>,
     /// The last step of a run whose counterpart has not come.
     run_ends: [Option<KeptStep>; 2],
     inputs_differ_from: Option<[Option<Place>; 2]>,
     state_differs_from: Option<([Place; 2], CheckpointOf)>,
+}
+
+/// Inputs in a row that only one side has.
+struct Row {
+    source: Source,
+    first: Place,
+    last: Place,
+    steps: u64,
+    pulses: u64,
+}
+
+/// Whether a step came of a timer pulse, which comes with silence, and which a report ends.
+fn is_pulse(step: StepRef<'_>) -> bool {
+    step.input().is_some_and(|input| input.kind() == Some(Kind::Timer))
 }
 
 impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
@@ -49,6 +65,7 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
             visit,
             stopped: false,
             first: None,
+            first_pulse: None,
             steps: StepCount::default(),
             kinds: BTreeMap::new(),
             row: None,
@@ -228,18 +245,16 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
     fn input_of_one(&mut self, source: Source) -> Result<(), ReplayError> {
         let Some(step) = self.lanes[source.index()].take() else { return Ok(()) };
         let place = Place::of(step.view());
-        match &mut self.row {
-            Some((of, _, last, steps)) if *of == source => (*last, *steps) = (place, *steps + 1),
-            _ => {
-                self.end_row();
-                self.row = Some((source, place, place, 1));
-            }
+        let is_pulse = is_pulse(step.view());
+        if self.row.as_ref().is_none_or(|row| row.source != source) {
+            self.end_row();
         }
+        let row = self.row.get_or_insert(Row { source, first: place, last: place, steps: 0, pulses: 0 });
+        (row.last, row.steps, row.pulses) = (place, row.steps + 1, row.pulses + u64::from(is_pulse));
         let mut steps = [None, None];
         steps[source.index()] = Some(step.view());
         self.note_first(steps, &Differs::Only { source, place: 0 })?;
-        // Pulses come with silence, which a report ends.
-        if step.view().input().is_some_and(|input| input.kind() != Some(Kind::Timer)) {
+        if !is_pulse {
             self.note_inputs(steps)?;
         }
         self.step_of_one(source, step)
@@ -381,8 +396,8 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
     }
 
     fn end_row(&mut self) {
-        if let Some((source, first, last, steps)) = self.row.take() {
-            self.tell([None, None], What::Inputs { source, first, last, steps });
+        if let Some(Row { source, first, last, steps, pulses }) = self.row.take() {
+            self.tell([None, None], What::Inputs { source, first, last, steps, pulses });
         }
     }
 
@@ -420,8 +435,12 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
         let mut kinds =
             steps.iter().zip(records).filter_map(|(step, place)| (*step)?.records().nth(place?)?.kind());
         let kind = kinds.next().map_or("unknown", Kind::name);
+        let is_of_pulse = kind == Kind::Timer.name();
+        if is_of_pulse && self.first_pulse.is_some() {
+            return Ok(());
+        }
         let [a, b] = &mut self.lanes;
-        self.first = Some(First {
+        let first = First {
             before: [a.before(steps[0]), b.before(steps[1])],
             after: [a.after()?, b.after()?],
             steps: steps.map(|step| step.map(KeptStep::of)),
@@ -429,7 +448,8 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
             records,
             fields,
             kind,
-        });
+        };
+        *(if is_of_pulse { &mut self.first_pulse } else { &mut self.first }) = Some(first);
         Ok(())
     }
 
@@ -442,7 +462,7 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
             }
         }
         Compared {
-            first: self.first,
+            first: self.first.or(self.first_pulse),
             steps: self.steps,
             kinds: self.kinds,
             inputs_differ_from: self.inputs_differ_from,

@@ -1,5 +1,7 @@
 //! What the tests share: the command, the data, a place to write.
 
+pub mod planted;
+
 use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

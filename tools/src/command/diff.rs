@@ -24,7 +24,8 @@ const ROWS: u64 = 20;
     Steps belong together by their input: a tick by its feed and time there, a pulse by its time. Orders made at the same \
     input for the same instrument are one order, whatever their ids, and its reports are compared in their own \
     order. Settings may differ (they are listed); instruments may not. Stamps, checkpoints and what a run says of \
-    its machine are not compared.\n\n\
+    its machine are not compared. Pulses that only one journal has are counted, and come first only if nothing else \
+    differs.\n\n\
     --json prints a line per difference (`difference`, `inputs`), then `first`, with the steps around it, and \
     `result`. Exit codes: 0 the same, 1 different, 2 cannot be compared.")]
 pub struct Diff {

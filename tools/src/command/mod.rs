@@ -1,12 +1,14 @@
 //! The subcommands, one file each.
 
 pub mod bench;
+pub mod bisect;
 pub mod chain;
 pub mod ctl;
 pub mod cursor;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod fingerprint;
 pub mod prune;
 pub mod repair;
 pub mod replay;

@@ -1,7 +1,7 @@
 //! `pawl replay`: run a journal again and compare, at full speed, at the pace of its events, or step by step.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::stepper::Stepper;
 use crate::exit::{Exit, OutputError};
 use crate::machine;
 use crate::output::{Bar, Names, put, say, step_json, step_text, thousands, time_text};
-use crate::session::{models_in, stop_on_signals};
+use crate::session::{model_source, stop_on_signals};
 
 /// How long a paced replay sleeps at once, so that Ctrl-C is heard.
 const NAP: Duration = Duration::from_millis(50);
@@ -71,9 +71,7 @@ impl Replay {
         if self.step {
             return Stepper::open(&self.journal, scope)?.run();
         }
-        let as_recorded = self.models.is_none();
-        let models =
-            ModelSource { models: models_in(self.models.as_deref().unwrap_or(Path::new("."))), as_recorded };
+        let models = model_source(self.models.as_deref());
         let replayed = match self.speed {
             Some(speed) => self.paced(scope, &models, speed)?,
             None => {

@@ -11,9 +11,9 @@ use crate::output::{record_json, shown_name, step_json, time_text};
 impl DiffPrinter {
     pub(super) fn line(&self, finding: &Finding<'_>) -> Value {
         let mut line = Map::new();
-        if let What::Inputs { source, first, last, steps } = finding.what {
+        if let What::Inputs { source, first, last, steps, pulses } = finding.what {
             return json!({
-                "line": "inputs", "only": self.label(source), "steps": steps,
+                "line": "inputs", "only": self.label(source), "steps": steps, "pulses": pulses,
                 "first": place_json(Some(first)), "last": place_json(Some(last)),
             });
         }

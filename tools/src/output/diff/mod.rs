@@ -64,6 +64,8 @@ impl DiffPrinter {
     pub fn visit(&mut self, finding: &Finding<'_>) -> ControlFlow<()> {
         let wanted = match finding.what.kind() {
             _ if matches!(finding.what, What::Elsewhere { .. }) => false,
+            // In text they are counted: pulses decide nothing by themselves, and can be as many as seconds.
+            _ if matches!(finding.what, What::Inputs { steps, pulses, .. } if steps == pulses) => self.json,
             Some(kind) => self.kinds.is_empty() || self.kinds.contains(&kind),
             None => true,
         };
@@ -110,7 +112,7 @@ impl DiffPrinter {
 
     fn row(&self, finding: &Finding<'_>) -> [String; 9] {
         let empty = String::new;
-        if let What::Inputs { source, first, last, steps } = finding.what {
+        if let What::Inputs { source, first, last, steps, .. } = finding.what {
             let how = match steps {
                 1 => "1 step".to_owned(),
                 _ => format!("{} steps, up to step {}", thousands(steps), last.sequence),

@@ -69,6 +69,10 @@ impl DiffPrinter {
             match (compared.is_equal(), keys.is_empty()) {
                 (true, true) => "the same decisions on the same inputs",
                 (true, false) => "other settings, and yet the same decisions on the same inputs",
+                // Pulses come first only if nothing else differs.
+                (false, _) if compared.first.as_ref().is_some_and(|it| it.kind == Kind::Timer.name()) => {
+                    "they differ in timer pulses, and decide the same"
+                }
                 (false, _) => "they differ",
             }
         );
