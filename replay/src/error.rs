@@ -112,6 +112,9 @@ pub enum ReplayError {
     /// A change that a what-if cannot make.
     #[error(transparent)]
     Change(#[from] crate::whatif::ChangeError),
+    /// An export cannot be written.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// A snapshot cannot be written or read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -11,6 +11,7 @@
 mod chain;
 pub mod diff;
 mod error;
+pub mod export;
 mod recompute;
 mod replay;
 mod report;

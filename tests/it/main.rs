@@ -13,6 +13,7 @@ mod diff;
 mod documents;
 mod durability;
 mod explain;
+mod export;
 mod follow;
 mod holes;
 mod pruned;

@@ -7,6 +7,7 @@ use pawl_engine::runtime::RunError;
 use pawl_engine::snapshot::SnapshotError;
 use pawl_journal::log::JournalError;
 use pawl_replay::ReplayError;
+use pawl_replay::export::ExportError;
 
 /// Stdout could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,9 @@ impl Exit {
                 Some(ReplayError::Journal(error)) => return Self::of_journal(error),
                 Some(ReplayError::Snapshot(error)) => return Self::of_snapshot(error),
                 Some(ReplayError::Twin(error)) => return Self::of_twin(error),
+                Some(ReplayError::Export(ExportError::Io { .. } | ExportError::Stopped)) => {
+                    return Self::Stopped;
+                }
                 _ => {}
             }
         }

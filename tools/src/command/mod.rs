@@ -7,6 +7,7 @@ pub mod cursor;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod export;
 pub mod prune;
 pub mod repair;
 pub mod replay;

@@ -454,7 +454,8 @@ pub fn parse_kind(name: &str) -> anyhow::Result<Kind> {
     })
 }
 
-fn parse_from(text: &str) -> anyhow::Result<From> {
+/// A step, a time or `now`, as `--from` takes it.
+pub fn parse_from(text: &str) -> anyhow::Result<From> {
     if text == "now" {
         return Ok(From::Now);
     }
