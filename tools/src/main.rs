@@ -10,6 +10,7 @@ mod exit;
 mod lag;
 mod machine;
 mod measure;
+mod opened;
 mod output;
 mod session;
 mod shadow;
@@ -46,6 +47,7 @@ enum Command {
     Chain(command::chain::Chain),
     Report(command::report::Report),
     Export(command::export::Export),
+    Bundle(command::bundle::Bundle),
     Diff(command::diff::Diff),
     Whatif(command::whatif::Whatif),
     Slowest(command::slowest::Slowest),
@@ -70,6 +72,7 @@ fn main() -> std::process::ExitCode {
         Command::Chain(it) => it.run(),
         Command::Report(it) => it.run(),
         Command::Export(it) => it.run(),
+        Command::Bundle(it) => it.run(),
         Command::Diff(it) => it.run(),
         Command::Whatif(it) => it.run(),
         Command::Slowest(it) => it.run(),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::tail::parse_from;
 use crate::exit::Exit;
 use crate::machine;
+use crate::opened::Opened;
 use crate::output::{Bar, Table, put, say, thousands};
 use crate::session::stop_on_signals;
 
@@ -39,7 +40,7 @@ const FEATURE: &str = "(each configured column)";
     Exit codes: 0 done, 2 unusable, 3 the environment failed, or stopped."
 )]
 pub struct Export {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     #[arg(required_unless_present = "columns")]
     journal: Option<PathBuf>,
     /// The directory that the files go to; made if it is not there
@@ -67,7 +68,8 @@ pub struct Export {
 
 impl Export {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let _opened = self.journal.as_mut().map(Opened::take).transpose()?;
         let kinds = self.kinds()?;
         if self.columns {
             return self.print_columns(&kinds);

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod bench;
+pub mod bundle;
 pub mod chain;
 pub mod ctl;
 pub mod cursor;
