@@ -14,6 +14,8 @@
 mod error;
 mod manifest;
 mod pack;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 pub use error::BundleError;
