@@ -91,7 +91,7 @@ fn every_command_explains_itself_with_examples() {
     let help = pawl(&["--help"]).expect(0).stdout;
     for name in [
         "demo", "run", "replay", "tail", "verify", "repair", "report", "state", "snapshot", "chain", "diff",
-        "whatif", "slowest", "export", "cursor", "prune", "ctl", "doctor", "bench",
+        "whatif", "slowest", "export", "bundle", "cursor", "prune", "ctl", "doctor", "bench",
     ] {
         assert!(help.contains(&format!("  {name}")), "{name}: {help}");
         let own = pawl(&[name, "--help"]).expect(0).stdout;

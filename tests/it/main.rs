@@ -5,6 +5,7 @@ mod support;
 mod allocation;
 mod bad_input;
 mod bench;
+mod bundle;
 mod checkpoint;
 mod control;
 mod demo;
