@@ -135,7 +135,7 @@ fn more_less_twice_or_another_content_than_the_manifest_says_is_refused() {
     let (one, two) = (entry(ENVIRONMENT, b"{}"), entry(SETTINGS, b"{}"));
     let files = || vec![told(ENVIRONMENT, b"{}"), told(SETTINGS, b"{}")];
     let refused = |files, entries: &[Entry]| tried(&bundle(files, entries), ROOM).unwrap_err();
-    assert!(refused(files(), &[one.clone()]).contains("settings.json is missing"));
+    assert!(refused(files(), std::slice::from_ref(&one)).contains("settings.json is missing"));
     assert!(refused(files(), &[two.clone(), one.clone()]).contains("stands where"));
     assert!(refused(files(), &[one.clone(), two.clone(), two.clone()]).contains("more in it"));
     assert!(refused(vec![told(SETTINGS, b"{}"); 2], &[two.clone(), two.clone()]).contains("twice"));
@@ -143,7 +143,7 @@ fn more_less_twice_or_another_content_than_the_manifest_says_is_refused() {
     assert!(refused(files(), &[one.clone(), entry(SETTINGS, b"{ }")]).contains("has not the 2 bytes"));
     let lying = Entry { said_bytes: 1 << 40, ..two.clone() };
     assert!(refused(files(), &[one, lying]).contains("has not the 2 bytes"));
-    assert!(tried(&[two.clone()], ROOM).unwrap_err().contains("stands where"));
+    assert!(tried(std::slice::from_ref(&two), ROOM).unwrap_err().contains("stands where"));
     assert!(tried(&[], ROOM).unwrap_err().contains("empty"));
     assert!(tried(&[entry(MANIFEST, b"nonsense")], ROOM).unwrap_err().contains("no JSON"));
     assert!(tried(&[entry(MANIFEST, b"{}")], ROOM).unwrap_err().contains("its manifest is none"));

@@ -205,12 +205,7 @@ pub(super) fn orders() -> Vec<Column<Life>> {
             "its working price at last; null for a market order",
         ),
         Column::new("filled_lots", Volume(|row| row.it.change.filled_lots), "what was filled of it"),
-        Column::in_unit(
-            "average_price",
-            "price",
-            MaybeDouble(|row| Life::average(row)),
-            "of its fills; null: none",
-        ),
+        Column::in_unit("average_price", "price", MaybeDouble(Life::average), "of its fills; null: none"),
         Column::in_unit(
             "filled_cost",
             "points x volume steps",
