@@ -373,9 +373,15 @@ fn a_kind_without_rows_has_its_columns_and_every_column_says_what_it_is() {
             );
         }
         let told = reader.metadata().file_metadata().key_value_metadata().expect("metadata");
-        for key in
-            ["pawl.journal_id", "pawl.settings_hash", "pawl.build_hash", "pawl.kind", "pawl.instruments"]
-        {
+        for key in [
+            "pawl.journal_id",
+            "pawl.settings_hash",
+            "pawl.build_hash",
+            "pawl.kind",
+            "pawl.first_step",
+            "pawl.last_step",
+            "pawl.instruments",
+        ] {
             assert!(told.iter().any(|it| it.key == key && it.value.is_some()), "{kind} has no {key}");
         }
         let rows = reader.metadata().file_metadata().num_rows();

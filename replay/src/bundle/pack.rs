@@ -54,7 +54,10 @@ pub fn pack(
     let run = told(directory)?;
     check_scope(directory, Scope { from: options.from, until: options.until, ..Scope::default() })?;
     let snapshot = snapshot_for(directory, options)?;
-    let (slice, mut contents) = contents_of(directory, options, &run, snapshot.as_ref())?;
+    let slice = slice_for(directory, options, snapshot.as_ref())?;
+    // What begins with the journal needs none, and is replayed by any build.
+    let snapshot = snapshot.filter(|_| slice.first.0 > 1);
+    let mut contents = contents_beside(directory, options, &run, snapshot.as_ref())?;
     for file in slice.files {
         contents.insert(format!("journal/{}", file.name), Content::Slice(file));
     }
@@ -121,20 +124,30 @@ fn snapshot_for(directory: &Path, options: &PackOptions) -> Result<Option<Snapsh
     }
 }
 
-/// The steps, and the files beside them by their path in the bundle.
-fn contents_of(
+/// The steps.
+fn slice_for(
     directory: &Path,
     options: &PackOptions,
-    run: &RunTold,
     snapshot: Option<&Snapshot>,
-) -> Result<(Slice, BTreeMap<String, Content>), ReplayError> {
+) -> Result<Slice, ReplayError> {
     let until = options.until.map_or_else(|| Reader::open(directory)?.last_sequence(), Ok)?;
     // The snapshot's own last step is in it: by that it is known to be of this history.
     let from = snapshot.map_or(Sequence(1), |it| Sequence(it.sequence));
     let slice = slice(directory, from, until)?;
-    if slice.last < until {
+    // Not asked for, what has a name now is all that is committed as far as the bundle is concerned.
+    if slice.last < until && options.until.is_some() {
         return Err(BundleError::Unnamed { until: until.0, last: slice.last.0 }.into());
     }
+    Ok(slice)
+}
+
+/// The files beside the steps, by their path in the bundle.
+fn contents_beside(
+    directory: &Path,
+    options: &PackOptions,
+    run: &RunTold,
+    snapshot: Option<&Snapshot>,
+) -> Result<BTreeMap<String, Content>, ReplayError> {
     let mut contents = BTreeMap::new();
     contents.insert("settings.json".to_owned(), Content::Bytes(run.text.clone().into_bytes()));
     let environment = serde_json::to_vec_pretty(&run.environment).expect("texts are JSON");
@@ -149,7 +162,7 @@ fn contents_of(
     if let Some(source) = &options.models {
         models_of(run, source, &mut contents)?;
     }
-    Ok((slice, contents))
+    Ok(contents)
 }
 
 /// The models that the journal names, each by the hash of its file.

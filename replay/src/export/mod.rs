@@ -130,7 +130,7 @@ pub fn export(
             return Err(ExportError::Stopped.into());
         }
     }
-    let files = tables.finish()?;
+    let files = tables.finish(reached)?;
     place.keep(options)?;
     Ok(Exported { first: first.0, last: reached.0, files })
 }

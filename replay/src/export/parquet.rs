@@ -136,10 +136,11 @@ impl Sheet {
     }
 
     /// Writes what is left, so that the file is whole and on disk, under its temporary name. Its rows and bytes.
-    pub(super) fn finish(&mut self) -> Result<(u64, u64), ExportError> {
+    pub(super) fn finish(&mut self, told: (&str, String)) -> Result<(u64, u64), ExportError> {
         if self.gathered > 0 {
             self.flush()?;
         }
+        self.writer.append_key_value_metadata(KeyValue::new(told.0.to_owned(), told.1));
         self.writer.finish().map_err(|error| failed(&self.unfinished, error))?;
         let synced = self.writer.inner().sync_all();
         synced.map_err(|error| ExportError::io("sync", &self.unfinished, error))?;

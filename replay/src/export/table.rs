@@ -137,7 +137,7 @@ impl Tables {
     }
 
     /// Writes what is left, and gives the files their names once all are whole.
-    pub(super) fn finish(mut self) -> Result<Vec<ExportedFile>, ExportError> {
+    pub(super) fn finish(mut self, last: Sequence) -> Result<Vec<ExportedFile>, ExportError> {
         if let Some(table) = &mut self.orders {
             for life in self.lives.finish() {
                 table.put(&of_order(&self.names, &life)?)?;
@@ -152,7 +152,10 @@ impl Tables {
         take(self.orders.map(|it| (it.kind, it.sheet)));
         take(self.fills.map(|it| (it.kind, it.sheet)));
         take(self.equity.map(|it| (it.kind, it.sheet)));
-        let counts = sheets.iter_mut().map(|(_, sheet)| sheet.finish()).collect::<Result<Vec<_>, _>>()?;
+        let counts = sheets
+            .iter_mut()
+            .map(|(_, sheet)| sheet.finish(("pawl.last_step", last.to_string())))
+            .collect::<Result<Vec<_>, _>>()?;
         let named = sheets.into_iter().zip(counts).map(|((kind, sheet), (rows, bytes))| {
             Ok(ExportedFile { kind, path: sheet.publish()?, rows, bytes })
         });

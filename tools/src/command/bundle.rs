@@ -29,9 +29,10 @@ const BUFFER_BYTES: usize = 1 << 20;
     export: it is checked, unpacked to a temporary directory, read, and removed. It is a tar compressed with zstd \
     (`tar --zstd -tf`), whose manifest.json lists every file with its SHA-256; the same part of the same journal is \
     the same bytes.\n\n\
-    Segments are whole, up to the last step. With --from the bundle begins at the newest verified snapshot of this \
-    build before N, with the journal if there is none. A snapshot is read only by the build that took it: for another \
-    build leave --from away. Of a journal that is being written, what is committed now is bundled.\n\n\
+    Segments are whole, up to the last step. With --from the bundle begins with the segment that goes on from the \
+    newest verified snapshot of this build before N; with the journal if there is none. A snapshot is read only by the \
+    build that took it: for another build leave --from away. Of a journal that is being written, what is committed now \
+    is bundled.\n\n\
     Exit codes: 0 done, 2 unusable, 3 the environment failed.")]
 pub struct Bundle {
     /// Directory of the journal
@@ -124,8 +125,8 @@ impl Bundle {
         }
         say!("{}: {} bytes, {} unpacked", self.out.display(), thousands(bytes), thousands(manifest.bytes()));
         say!("steps {} .. {}", manifest.first_step, manifest.last_step);
-        match (&manifest.snapshot, self.from) {
-            (Some(snapshot), _) => {
+        match &manifest.snapshot {
+            Some(snapshot) => {
                 say!(
                     "replays from step {} behind a snapshot, which only this build reads: {}, {}",
                     manifest.replay_from,
@@ -133,12 +134,7 @@ impl Bundle {
                     snapshot.build_hash
                 );
             }
-            (None, Some(from)) if from > 1 => {
-                say!(
-                    "replays from the beginning, in every build: there is no verified snapshot of this one before step {from}"
-                );
-            }
-            (None, _) => say!("replays from the beginning, in every build"),
+            None => say!("replays from the beginning, in every build"),
         }
         let models = manifest.files.iter().filter(|file| file.path.ends_with("model.onnx")).count();
         if models > 0 {
