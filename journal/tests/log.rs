@@ -22,3 +22,6 @@ mod follow;
 
 #[path = "log/refuse.rs"]
 mod refuse;
+
+#[path = "log/slice.rs"]
+mod slice;

@@ -112,6 +112,12 @@ pub enum ReplayError {
     /// A change that a what-if cannot make.
     #[error(transparent)]
     Change(#[from] crate::whatif::ChangeError),
+    /// A bundle cannot be made or used.
+    #[error(transparent)]
+    Bundle(#[from] crate::bundle::BundleError),
+    /// An export cannot be written.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// A snapshot cannot be written or read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

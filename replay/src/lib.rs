@@ -4,14 +4,16 @@
 //! journal --Reader--> recorded step --Pipeline::rerun--> computed step --compare--> divergence, state, chain
 //! ```
 //!
-//! Invariants, as absences: nothing here writes a journal, and nothing here runs while the engine does.
+//! Invariants, as absences: nothing here writes a journal (a bundle is unpacked to a copy of one), and nothing here runs while the engine does.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bisect;
+pub mod bundle;
 mod chain;
 pub mod diff;
 mod error;
+pub mod export;
 mod fingerprint;
 mod recompute;
 mod replay;

@@ -106,6 +106,8 @@ fn every_command_explains_itself_with_examples() {
         "whatif",
         "sweep",
         "slowest",
+        "export",
+        "bundle",
         "cursor",
         "prune",
         "ctl",

@@ -7,6 +7,8 @@ use pawl_engine::runtime::RunError;
 use pawl_engine::snapshot::SnapshotError;
 use pawl_journal::log::JournalError;
 use pawl_replay::ReplayError;
+use pawl_replay::bundle::BundleError;
+use pawl_replay::export::ExportError;
 
 /// Stdout could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +46,17 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<JournalError>() {
                 return Self::of_journal(error);
             }
+            if let Some(BundleError::Io { .. }) = cause.downcast_ref() {
+                return Self::Stopped;
+            }
             match cause.downcast_ref::<ReplayError>() {
                 Some(ReplayError::Journal(error)) => return Self::of_journal(error),
                 Some(ReplayError::Snapshot(error)) => return Self::of_snapshot(error),
                 Some(ReplayError::Twin(error)) => return Self::of_twin(error),
+                Some(ReplayError::Bundle(BundleError::Io { .. })) => return Self::Stopped,
+                Some(ReplayError::Export(ExportError::Io { .. } | ExportError::Stopped)) => {
+                    return Self::Stopped;
+                }
                 _ => {}
             }
         }

@@ -11,6 +11,7 @@ mod inputs;
 mod lag;
 mod machine;
 mod measure;
+mod opened;
 mod output;
 mod session;
 mod shadow;
@@ -46,6 +47,8 @@ enum Command {
     Snapshot(command::snapshot::Snapshot),
     Chain(command::chain::Chain),
     Report(command::report::Report),
+    Export(command::export::Export),
+    Bundle(command::bundle::Bundle),
     Diff(command::diff::Diff),
     Bisect(command::bisect::Bisect),
     Fingerprint(command::fingerprint::FingerprintArgs),
@@ -72,6 +75,8 @@ fn main() -> std::process::ExitCode {
         Command::Snapshot(it) => it.run(),
         Command::Chain(it) => it.run(),
         Command::Report(it) => it.run(),
+        Command::Export(it) => it.run(),
+        Command::Bundle(it) => it.run(),
         Command::Diff(it) => it.run(),
         Command::Bisect(it) => it.run(),
         Command::Fingerprint(it) => it.run(),

@@ -34,7 +34,7 @@ pub use error::{InferenceError, ModelProblem, SchemaMismatch};
 pub use manifest::{MANIFEST_BYTES_MAX, Manifest, Meaning, ModelSchema};
 pub use native::NativeModel;
 pub use stage::{AGENTS_MAX, AgentState, Inference, InferenceState, Seat};
-pub use store::{BuiltinModel, MODEL_BYTES_MAX, Models};
+pub use store::{BuiltinModel, MODEL_BYTES_MAX, ModelFiles, Models};
 
 /// When an agent scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

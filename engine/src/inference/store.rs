@@ -42,11 +42,13 @@ pub struct Models {
 
 /// The two files of a model.
 #[derive(Debug)]
-pub(super) struct ModelFiles {
+pub struct ModelFiles {
     /// The directory, for messages.
-    pub(super) directory: String,
-    pub(super) manifest: Vec<u8>,
-    pub(super) model: Vec<u8>,
+    pub directory: String,
+    /// Its `manifest.json`.
+    pub manifest: Vec<u8>,
+    /// Its `model.onnx`.
+    pub model: Vec<u8>,
 }
 
 impl Models {
@@ -63,7 +65,11 @@ impl Models {
         self
     }
 
-    pub(super) fn open(&self, agent: &str, reference: &str) -> Result<ModelFiles, InferenceError> {
+    /// The files of the model that an agent refers to.
+    ///
+    /// # Errors
+    /// [`InferenceError`] if there is none, or it cannot be read.
+    pub fn open(&self, agent: &str, reference: &str) -> Result<ModelFiles, InferenceError> {
         if let Some(hash) = reference.strip_prefix(HASH_PREFIX) {
             return self.open_hash(agent, reference, hash);
         }

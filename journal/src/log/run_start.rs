@@ -53,6 +53,9 @@ layout! {
     }
 }
 
+/// Most bytes that are read of it: one more than it may have.
+const FILE_BYTES_MAX: usize = CopyHeader::BYTES + STEP_BYTES_MAX + 1;
+
 /// What the file of the copy holds.
 #[derive(Debug)]
 pub(super) enum Kept {
@@ -207,6 +210,19 @@ impl Keeping {
         let Some(frame) = &self.frame else { return Ok(()) };
         directory.storage.put(FILE, &file_of(journal_id, frame))
     }
+
+    /// The bytes of the file as they are beside the journal once it is kept; `None` if there is nothing to keep.
+    pub(super) fn file(
+        &self,
+        directory: &Directory<Disk>,
+        journal_id: [u8; 16],
+    ) -> Result<Option<Vec<u8>>, JournalError> {
+        match &self.frame {
+            Some(frame) => Ok(Some(file_of(journal_id, frame))),
+            None if self.sequence == 0 => Ok(None),
+            None => Ok(directory.storage.head(FILE, FILE_BYTES_MAX)?.map(|(bytes, _)| bytes)),
+        }
+    }
 }
 
 /// The bytes of the file.
@@ -235,8 +251,7 @@ fn checksum(file: &[u8]) -> u32 {
 
 /// What is kept beside the journal with this id.
 pub(super) fn kept<S: Storage>(directory: &Directory<S>, journal_id: [u8; 16]) -> Result<Kept, JournalError> {
-    let most = CopyHeader::BYTES + STEP_BYTES_MAX + 1;
-    let Some((bytes, _)) = directory.storage.head(FILE, most)? else { return Ok(Kept::Missing) };
+    let Some((bytes, _)) = directory.storage.head(FILE, FILE_BYTES_MAX)? else { return Ok(Kept::Missing) };
     Ok(step_of(&bytes, journal_id).map_or_else(Kept::Unusable, Kept::Whole))
 }
 

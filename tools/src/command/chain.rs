@@ -14,6 +14,7 @@ use pawl_replay::{Chain as Followed, ChainStep, EarlierStep, Spans, chain, setti
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::opened::Opened;
 use crate::output::{Bar, Names, cents, put, record_json, say, step_json, step_text, thousands, time_text};
 
 /// Columns that are shown where a model decided, which takes them all.
@@ -30,7 +31,7 @@ const INDENT: usize = 34;
     Time in the engine is real, from the journal's stamps; time at the venue is event time. Of the features those \
     that the deciding rule compares are shown, of a model's the first few.")]
 pub struct Chain {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// A step's sequence, or a client order id
     id: u64,
@@ -47,7 +48,8 @@ pub struct Chain {
 
 impl Chain {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let _opened = Opened::take(&mut self.journal)?;
         let bar = Bar::new("following", Reader::open(&self.journal)?.last_sequence()?.0);
         let followed = chain(&self.journal, self.id, self.order, |at| bar.set(at.0))?;
         drop(bar);

@@ -12,6 +12,7 @@ use pawl_replay::settings_of;
 
 use crate::command::tail::parse_kind;
 use crate::exit::Exit;
+use crate::opened::Opened;
 use crate::output::{Bar, DiffPrinter, Names};
 
 /// Rows of a table, unless another number is asked for.
@@ -29,9 +30,9 @@ const ROWS: u64 = 20;
     --json prints a line per difference (`difference`, `inputs`), then `first`, with the steps around it, and \
     `result`. Exit codes: 0 the same, 1 different, 2 cannot be compared.")]
 pub struct Diff {
-    /// Directory of the one journal
+    /// Directory of the one journal, or a bundle
     a: PathBuf,
-    /// Directory of the other journal
+    /// Directory of the other journal, or a bundle
     b: PathBuf,
     /// Rows to print; 20, and with --json all
     #[arg(long, value_name = "N")]
@@ -46,7 +47,8 @@ pub struct Diff {
 
 impl Diff {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let _opened = [Opened::take(&mut self.a)?, Opened::take(&mut self.b)?];
         let kinds = self.kind.iter().map(|name| parse_kind(name)).collect::<anyhow::Result<Vec<_>>>()?;
         let settings = [settings_of(&self.a)?.0, settings_of(&self.b)?.0];
         let keys = comparable(&settings[0], &settings[1])?.keys;

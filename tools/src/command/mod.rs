@@ -2,12 +2,14 @@
 
 pub mod bench;
 pub mod bisect;
+pub mod bundle;
 pub mod chain;
 pub mod ctl;
 pub mod cursor;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod export;
 pub mod fingerprint;
 pub mod prune;
 pub mod repair;

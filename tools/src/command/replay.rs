@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use super::stepper::Stepper;
 use crate::exit::{Exit, OutputError};
 use crate::machine;
+use crate::opened::Opened;
 use crate::output::{Bar, Names, put, say, step_json, step_text, thousands, time_text};
-use crate::session::{model_source, stop_on_signals};
+use crate::session::stop_on_signals;
 
 /// How long a paced replay sleeps at once, so that Ctrl-C is heard.
 const NAP: Duration = Duration::from_millis(50);
@@ -34,8 +35,11 @@ const NAP: Duration = Duration::from_millis(50);
     commands, `?` lists them.\n\n\
     Exit codes: 0 identical, 1 diverged (where and what), 2 unusable.")]
 pub struct Replay {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
+    /// The same as the user named it
+    #[arg(skip)]
+    named: PathBuf,
     /// Run the models again too
     #[arg(long)]
     recompute: bool,
@@ -61,7 +65,10 @@ pub struct Replay {
 
 impl Replay {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
+        opened.check_state()?;
+        opened.named().clone_into(&mut self.named);
         let scope = Scope {
             from: self.from.map(Sequence),
             until: self.until.map(Sequence),
@@ -71,7 +78,7 @@ impl Replay {
         if self.step {
             return Stepper::open(&self.journal, scope)?.run();
         }
-        let models = model_source(self.models.as_deref());
+        let models = opened.models(self.models.as_deref());
         let replayed = match self.speed {
             Some(speed) => self.paced(scope, &models, speed)?,
             None => {
@@ -199,7 +206,7 @@ impl Replay {
         put!("{}", step_text(around.recorded.view(), &[], &names));
         say!("\nas computed");
         put!("{}", step_text(around.computed.view(), &[], &names));
-        say!("\nlook around it with `pawl replay {} --step --from {}`", self.journal.display(), it.sequence);
+        say!("\nlook around it with `pawl replay {} --step --from {}`", self.named.display(), it.sequence);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use pawl_replay::{Interval, ReportOptions, report};
 
 use crate::exit::Exit;
+use crate::opened::Opened;
 use crate::output::{Bar, Table, View, page, put, report_json, returns_csv, say, thousands};
 
 /// Report what the trading came to: risk and reward, round trips, costs, per symbol and per agent.
@@ -16,7 +17,7 @@ use crate::output::{Bar, Table, View, page, put, report_json, returns_csv, say, 
     Every figure says how it is computed. Equity is taken at every tick; returns are sampled at the interval's \
     boundaries in UTC\nand annualised by the calendar (a closed market returns 0). The page is one file and fetches nothing.")]
 pub struct Report {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// Write one self-contained page: plots, tables, latencies and every order
     #[arg(long, value_name = "FILE")]
@@ -55,7 +56,8 @@ impl From<Every> for Interval {
 
 impl Report {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
         if let Some(it) = self.periods_per_year.filter(|it| !(it.is_finite() && *it > 0.0)) {
             bail!("--periods-per-year {it} must be a number above 0, such as 252");
         }
@@ -71,7 +73,7 @@ impl Report {
             bar.set(at.0);
         })?;
         drop(bar);
-        let view = View::new(&found, &self.journal);
+        let view = View::new(&found, opened.named());
         if let Some(file) = &self.html {
             write(file, &page(&found, &view)?)?;
         }

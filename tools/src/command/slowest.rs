@@ -9,6 +9,7 @@ use pawl_replay::{SlowOrder, SlowStep, Slowest as Found, Spans, slowest_orders, 
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::opened::Opened;
 use crate::output::{Bar, Names, Table, millisecond_text, put, say, thousands, time_text};
 
 /// Characters of the bar that shows where the time went, and the letter of each part.
@@ -29,7 +30,7 @@ const ROWS_MAX: u64 = 100_000;
     what caused it to the commit of its step, when the gateway may send it. What the venue took is event time. The \
     journal needs stamps (runtime.stamps, on by default).")]
 pub struct Slowest {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// New orders instead of steps
     #[arg(long)]
@@ -45,7 +46,8 @@ pub struct Slowest {
 
 impl Slowest {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let _opened = Opened::take(&mut self.journal)?;
         let names = Names::of_journal(&self.journal);
         let bar = Bar::new("reading", Reader::open(&self.journal)?.last_sequence()?.0);
         let progress = |at: Sequence| bar.set(at.0);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::machine;
+use crate::opened::Opened;
 use crate::output::{Bar, say, time_text};
 
 /// Show the whole state of the engine after a step: positions, orders, limits, bars, windows, agents.
@@ -18,7 +19,7 @@ use crate::output::{Bar, say, time_text};
     after_help = "Examples:\n  pawl state J\n  pawl state J --at 12345\n  pawl state J --json | jq .risk.positions"
 )]
 pub struct State {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// The step; the last one if none is given
     #[arg(long, value_name = "N")]
@@ -30,7 +31,9 @@ pub struct State {
 
 impl State {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
+        opened.check_state()?;
         let at = match self.at {
             Some(at) => Sequence(at),
             None => Reader::open(&self.journal)?.last_sequence()?,

@@ -21,6 +21,7 @@ use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef};
 
 use crate::exit::{Exit, OutputError};
 use crate::inputs::parse_time;
+use crate::opened::Opened;
 use crate::output::{Names, csv_header, csv_row, step_json, step_text, time_text};
 use crate::session::stop_on_signals;
 
@@ -58,7 +59,7 @@ const LOOK_STEPS: u32 = 64;
     Exit codes: 0 done, or stdout was closed; 1 with --follow: the writer died; 2 cannot open, or damaged; 3 the \
     environment failed.")]
 pub struct Tail {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// Go on with steps as they are written, until the writer ends
     #[arg(long)]
@@ -99,7 +100,11 @@ enum Format {
 
 impl Tail {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
+        if opened.is_bundle() && self.cursor.is_some() {
+            bail!("a cursor is kept in a journal: --cursor does not go with a bundle");
+        }
         let kinds = self.kind.iter().map(|name| parse_kind(name)).collect::<anyhow::Result<Vec<_>>>()?;
         let format = if self.json { Format::Json } else { self.format };
         if format == Format::Csv && kinds.len() != 1 {
@@ -454,7 +459,8 @@ pub fn parse_kind(name: &str) -> anyhow::Result<Kind> {
     })
 }
 
-fn parse_from(text: &str) -> anyhow::Result<From> {
+/// A step, a time or `now`, as `--from` takes it.
+pub fn parse_from(text: &str) -> anyhow::Result<From> {
     if text == "now" {
         return Ok(From::Now);
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use pawl_journal::log::{DurableSource, Verified, verify};
 
 use crate::exit::Exit;
+use crate::opened::Opened;
 use crate::output::{Bar, Table, put, say, thousands, time_text};
 
 /// Most findings that are printed; the rest is counted.
@@ -22,7 +23,7 @@ const FINDINGS_MAX: usize = 50;
     The output hash covers every record but stamps and the run's own description of build, machine and threading.\n\n\
     Exit codes: 0 clean, 1 damaged (what and where), 2 cannot open, 3 the environment failed.")]
 pub struct Verify {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
@@ -31,7 +32,8 @@ pub struct Verify {
 
 impl Verify {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let _opened = Opened::take(&mut self.journal)?;
         let bar = Bar::new("verifying", 1);
         let verified = verify(&self.journal, &mut |done, total| {
             bar.set_total(total);

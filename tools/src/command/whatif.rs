@@ -10,15 +10,16 @@ use pawl_journal::log::{Appender, Durability, JournalOptions, Reader, SealReason
 use pawl_journal::record::{Kind, StepRef};
 use pawl_replay::diff::{Steps, comparable, diff};
 use pawl_replay::whatif::{Because, Change, Changed, Hypothetical, Told, WhatIf};
-use pawl_replay::{ModelSource, ReplayError, told};
+use pawl_replay::{ReplayError, told};
 use serde_json::{Value, json};
 
 use crate::command::tail::parse_kind;
 use crate::config;
 use crate::exit::Exit;
 use crate::machine;
+use crate::opened::Opened;
 use crate::output::{Bar, DiffPrinter, Names, time_text};
-use crate::session::{check_reply_timeout, models_in};
+use crate::session::check_reply_timeout;
 
 /// Rows of a table, unless another number is asked for.
 const ROWS: u64 = 20;
@@ -42,7 +43,7 @@ const ROWS: u64 = 20;
     --json prints what `pawl diff --json` prints, and in `result` what is hypothetical. Exit codes: 0 the same \
     decisions, 1 others, 2 cannot answer.")]
 pub struct Whatif {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// Set one key of the configuration; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
@@ -70,14 +71,13 @@ pub struct Whatif {
 
 impl Whatif {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
+        opened.check_state()?;
         let kinds = self.kind.iter().map(|name| parse_kind(name)).collect::<anyhow::Result<Vec<_>>>()?;
         let change = self.change()?;
         let told = told(&self.journal)?;
-        let source = ModelSource {
-            models: models_in(self.models.as_deref().unwrap_or(Path::new("."))),
-            as_recorded: self.models.is_none(),
-        };
+        let source = opened.models(self.models.as_deref());
         let Changed { mut settings, pipeline } = change.apply(&told, &source)?;
         let recorded = told.settings;
         let (was, is) = (paper_of(&recorded)?, paper_of(&settings)?);
