@@ -13,6 +13,7 @@ mod failure;
 mod pace;
 mod place;
 mod quantile;
+mod sections;
 mod spread;
 mod thread;
 
@@ -22,5 +23,6 @@ pub use failure::{Failure, Stop};
 pub use pace::{Call, Pace, Reading, Tape, nanoseconds};
 pub use place::{Place, allocated_bytes};
 pub use quantile::{largest, median};
+pub use sections::Sections;
 pub use spread::{Over, Spread, Windows, heads, over_cells, percentile_cells};
 pub use thread::{Cores, on_core, pin_if};

@@ -16,15 +16,13 @@ mod open;
 mod steps;
 mod verify;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::measure::{Conditions, Cores, Place, Stop};
-use crate::output::{put, say};
+use crate::measure::{Conditions, Cores, Place, Sections, Stop};
 
 /// Measure the journal: appends in every durability mode, rolls, syncs, verify, tailer lag, opening.
 #[derive(Args)]
@@ -36,15 +34,8 @@ use crate::output::{put, say};
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Journal {
-    /// Existing directory to write the journals in; they are removed afterwards [default: the system's temporary one]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// A smoke test of a few seconds: every section, too short for numbers
-    #[arg(long)]
-    quick: bool,
-    /// Only these sections
-    #[arg(long, value_name = "SECTION", value_delimiter = ',')]
-    only: Vec<Section>,
+    #[command(flatten)]
+    sections: Sections<Section>,
     /// Seconds that each paced row of `append` and `lag` is measured [default: 10]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
@@ -63,9 +54,6 @@ pub struct Journal {
     /// GiB of the largest journal that is opened [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     open_gib: Option<u64>,
-    /// Print the results as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// What can be measured alone.
@@ -119,72 +107,55 @@ impl Journal {
         let conditions = Conditions::now(&plan.place, &plan.cores);
         let mut report = Report {
             bench: "journal",
-            quick: self.quick,
+            quick: self.sections.quick,
             conditions,
             append: None,
             verify: None,
             lag: None,
             open: None,
         };
-        if !self.json {
-            put!("Conditions\n{}", report.conditions);
-            if self.quick || cfg!(debug_assertions) {
-                say!(" a smoke test: these numbers do not count");
-            }
-        }
-        if self.wants(Section::Append) {
+        self.sections.begin(&report.conditions)?;
+        if self.sections.wants(Section::Append) {
             let it = append::measure(&plan)?;
-            self.show(&it)?;
+            self.sections.show(&it)?;
             report.append = Some(it);
         }
-        if self.wants(Section::Verify) {
+        if self.sections.wants(Section::Verify) {
             let it = verify::measure(&plan)?;
-            self.show(&it)?;
+            self.sections.show(&it)?;
             report.verify = Some(it);
         }
-        if self.wants(Section::Lag) {
+        if self.sections.wants(Section::Lag) {
             let it = lag::measure(&plan)?;
-            self.show(&it)?;
+            self.sections.show(&it)?;
             report.lag = Some(it);
         }
-        if self.wants(Section::Open) {
+        if self.sections.wants(Section::Open) {
             let it = open::measure(&plan)?;
-            self.show(&it)?;
+            self.sections.show(&it)?;
             report.open = Some(it);
         }
         plan.place.remove()?;
-        if self.json {
-            say!("{}", serde_json::to_string(&report)?);
-        }
+        self.sections.end(&report)?;
         Ok(Exit::Yes)
     }
 
-    fn wants(&self, section: Section) -> bool {
-        self.only.is_empty() || self.only.contains(&section)
-    }
-
-    fn show(&self, section: &impl std::fmt::Display) -> anyhow::Result<()> {
-        if !self.json {
-            put!("\n{section}");
-        }
-        Ok(())
-    }
-
     fn plan(&self) -> anyhow::Result<Plan> {
-        let (run, turn) = match (self.seconds, self.quick) {
+        let (run, turn) = match (self.seconds, self.sections.quick) {
             (None, true) => (Duration::from_millis(400), Duration::from_millis(200)),
             (seconds, _) => (Duration::from_secs(seconds.unwrap_or(10)), Duration::from_secs(1)),
         };
-        let or = |given: Option<u64>, quick, full| given.unwrap_or(if self.quick { quick } else { full });
+        let or =
+            |given: Option<u64>, quick, full| given.unwrap_or(if self.sections.quick { quick } else { full });
         let segment_bytes = or(self.segment_mib, 4, 64) << 20;
-        let large = match (self.open_gib, self.quick) {
+        let large = match (self.open_gib, self.sections.quick) {
             (None, true) => 8,
             (gib, _) => (gib.unwrap_or(1) << 30).div_ceil(segment_bytes),
         };
         let mut open_segments = vec![1, 4, large];
         open_segments.sort_unstable();
         open_segments.dedup();
-        let place = Place::new(self.dir.as_deref())?;
+        let place = self.sections.place()?;
         Ok(Plan {
             place,
             cores: Cores::usable(),
@@ -197,7 +168,7 @@ impl Journal {
             small_segment_bytes: segment_bytes.min(or(None, 1 << 20, 4 << 20)),
             verify_bytes: or(self.verify_mib, 64, 1_024) << 20,
             open_segments,
-            opens: if self.quick { 3 } else { 9 },
+            opens: if self.sections.quick { 3 } else { 9 },
         })
     }
 
@@ -210,7 +181,7 @@ impl Journal {
             (Section::Open, open::bytes_needed(plan), "--open-gib"),
         ];
         for (section, bytes, way_out) in needs {
-            if self.wants(section) {
+            if self.sections.wants(section) {
                 plan.place.need(bytes, way_out)?;
             }
         }

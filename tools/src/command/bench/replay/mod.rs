@@ -14,15 +14,12 @@ mod session;
 mod speed;
 mod state;
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::machine;
-use crate::measure::{Conditions, Cores, Place, Stop};
-use crate::output::{put, say};
+use crate::measure::{Conditions, Cores, Place, Sections, Stop};
 
 use session::{Recorded, With};
 
@@ -36,24 +33,14 @@ use session::{Recorded, With};
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Replay {
-    /// Existing directory to write the journals in; they are removed afterwards [default: the system's temporary one]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// A smoke test of a few seconds: every section, too short for numbers
-    #[arg(long)]
-    quick: bool,
-    /// Only these sections
-    #[arg(long, value_name = "SECTION", value_delimiter = ',')]
-    only: Vec<Section>,
+    #[command(flatten)]
+    sections: Sections<Section>,
     /// Steps of the session without a model; the one with models has a fifth of them [default: 10000000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
     steps: Option<u64>,
     /// Steps between two snapshots [default: a tenth of --steps, 1000000 at most]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     snapshot_every: Option<u64>,
-    /// Print the results as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// What can be measured alone.
@@ -98,60 +85,42 @@ impl Replay {
         let conditions = Conditions::now(&plan.place, &plan.cores);
         let mut report = Report {
             bench: "replay",
-            quick: self.quick,
+            quick: self.sections.quick,
             conditions,
             speed: None,
             restart: None,
             state: None,
         };
-        if !self.json {
-            put!("Conditions\n{}", report.conditions);
-            if self.quick || cfg!(debug_assertions) {
-                say!(" a smoke test: these numbers do not count");
-            }
-        }
+        self.sections.begin(&report.conditions)?;
         let plain = Recorded::write(&plan, With::Rule, plan.steps)?;
-        if self.wants(Section::Speed) {
+        if self.sections.wants(Section::Speed) {
             let models = Recorded::write(&plan, With::Models, (plan.steps / 5).max(10_000))?;
             let it = speed::measure(&plan, [&plain, &models])?;
-            self.show(&it)?;
+            self.sections.show(&it)?;
             report.speed = Some(it);
             models.remove()?;
         }
-        if self.wants(Section::Restart) || self.wants(Section::State) {
+        if self.sections.wants(Section::Restart) || self.sections.wants(Section::State) {
             let restarts = restart::measure(&plan, &plain)?;
-            if self.wants(Section::Restart) {
-                self.show(&restarts)?;
+            if self.sections.wants(Section::Restart) {
+                self.sections.show(&restarts)?;
                 report.restart = Some(restarts);
             }
-            if self.wants(Section::State) {
+            if self.sections.wants(Section::State) {
                 let it = state::measure(&plan, &plain)?;
-                self.show(&it)?;
+                self.sections.show(&it)?;
                 report.state = Some(it);
             }
         }
         plan.place.remove()?;
-        if self.json {
-            say!("{}", serde_json::to_string(&report)?);
-        }
+        self.sections.end(&report)?;
         Ok(Exit::Yes)
     }
 
-    fn wants(&self, section: Section) -> bool {
-        self.only.is_empty() || self.only.contains(&section)
-    }
-
-    fn show(&self, section: &impl std::fmt::Display) -> anyhow::Result<()> {
-        if !self.json {
-            put!("\n{section}");
-        }
-        Ok(())
-    }
-
     fn plan(&self) -> anyhow::Result<Plan> {
-        let steps = self.steps.unwrap_or(if self.quick { 20_000 } else { 10_000_000 });
+        let steps = self.steps.unwrap_or(if self.sections.quick { 20_000 } else { 10_000_000 });
         Ok(Plan {
-            place: Place::new(self.dir.as_deref())?,
+            place: self.sections.place()?,
             cores: Cores::usable(),
             stop: Stop::on_signals()?,
             steps,
