@@ -119,8 +119,8 @@ impl Source {
         }
         Err(FeedError {
             message: format!(
-                "{} is not the feed that the journal was made of: its tick {} is another one. Give the same feed, or \
-                 begin a new journal",
+                "{} is not the feed that the journal was made of: its tick {} is another one. Give the same feed (files \
+                 may be added behind it), or begin a new journal",
                 self.feed.name(),
                 journaled.source_sequence
             ),
