@@ -113,6 +113,7 @@ fn a_run_with_models_replays_after_the_journal_and_the_models_are_gone() {
     }
     look(&file, &["diff", text(&scratch.path().join("gone"))]);
     look(&file, &["whatif", "--json"]);
+    look(&file, &["bisect", "--old", text(binary()), "--recompute"]);
     look(&file, &["export", "--out", text(&scratch.path().join("out"))]);
     let without = scratch.path().join("without.pawl");
     let gone = scratch.path().join("gone");

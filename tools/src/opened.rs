@@ -64,12 +64,20 @@ impl Opened {
         self.bundle.is_some()
     }
 
-    /// Where a recomputation finds the models: in the folder the user named, in the bundle, or where the run had them.
-    pub fn models(&self, named: Option<&Path>) -> ModelSource {
+    /// The folder in which a recomputation finds the models: the one the user named, or that of the bundle. None is where
+    /// the run had them.
+    pub fn models_folder(&self, named: Option<&Path>) -> Option<PathBuf> {
         let inside = self.bundle.as_ref().map(|(_, home)| home.path().join(MODELS));
-        let as_recorded = named.is_none() && inside.is_none();
-        let folder = named.map(Path::to_path_buf).or(inside).unwrap_or_else(|| PathBuf::from("."));
-        ModelSource { models: models_in(&folder), as_recorded }
+        named.map(Path::to_path_buf).or(inside)
+    }
+
+    /// Where a recomputation finds the models.
+    pub fn models(&self, named: Option<&Path>) -> ModelSource {
+        let folder = self.models_folder(named);
+        ModelSource {
+            models: models_in(folder.as_deref().unwrap_or(Path::new("."))),
+            as_recorded: folder.is_none(),
+        }
     }
 
     /// Refuses a bundle from whose snapshot this build can rebuild no state.

@@ -22,7 +22,6 @@ use pawl_engine::runtime::{
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
 use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
 use pawl_journal::record::InstrumentId;
-use pawl_replay::ModelSource;
 
 use crate::config::{Config, check_live};
 use crate::lag::LagWatch;
@@ -276,11 +275,6 @@ pub fn models_in(folder: &Path) -> Models {
         };
     }
     Models::new(folder).with_builtin(&[builtin!("fast"), builtin!("precise")])
-}
-
-/// Where the models of a journal are looked for: in this folder, or, if none is given, where its runs had them.
-pub fn model_source(folder: Option<&Path>) -> ModelSource {
-    ModelSource { models: models_in(folder.unwrap_or(Path::new("."))), as_recorded: folder.is_none() }
 }
 
 /// A flag that SIGINT, SIGTERM and SIGHUP set; a second one quits at once and leaves a recoverable journal.

@@ -11,6 +11,7 @@ use pawl_replay::bisect::{BisectScope, Bisected, DecisionApart, Program, Progres
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::opened::Opened;
 use crate::output::{Bar, Names, Table, plain_text, put, say, step_text, thousands, time_text};
 
 /// Longest value that is shown in text.
@@ -30,7 +31,7 @@ const VALUE_CHARS: usize = 60;
     both builds, and finds a difference in how they are evaluated. A state that differs for fewer than --every steps and then no more, and changed nothing, is not seen.\n\n\
     Exit codes: 0 the builds agree, 1 they differ (where, in what), 2 could not answer.")]
 pub struct Bisect {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// The one build: a pawl program
     #[arg(long, value_name = "BIN")]
@@ -60,7 +61,8 @@ pub struct Bisect {
 
 impl Bisect {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
         let new = match &self.new {
             Some(new) => new.clone(),
             None => std::env::current_exe().context("cannot find the program's own file: give --new")?,
@@ -68,9 +70,9 @@ impl Bisect {
         let mut options: Vec<OsString> = Vec::new();
         if self.recompute {
             options.push("--recompute".into());
-        }
-        if let Some(models) = &self.models {
-            options.extend(["--models".into(), models.into()]);
+            if let Some(models) = opened.models_folder(self.models.as_deref()) {
+                options.extend(["--models".into(), models.into()]);
+            }
         }
         let programs = [&self.old, &new].map(|path| Program::new(path, &self.journal, &options));
         let scope =
@@ -93,12 +95,12 @@ impl Bisect {
             }
             say!("{result}");
         } else {
-            self.text(&found, &new)?;
+            self.text(&found, opened.named(), &new)?;
         }
         Ok(if found.agrees() { Exit::Yes } else { Exit::Finding })
     }
 
-    fn text(&self, found: &Bisected, new: &Path) -> anyhow::Result<()> {
+    fn text(&self, found: &Bisected, journal: &Path, new: &Path) -> anyhow::Result<()> {
         let mut table = Table::new(&[]);
         for ((side, path), told) in [("old", self.old.as_path()), ("new", new)].iter().zip(&found.builds) {
             table.row([side, &*path.display().to_string(), &told.build, &told.build_hash]);
@@ -109,7 +111,7 @@ impl Bisect {
             "steps {} .. {} of {}, looked at every {}",
             found.from,
             found.until,
-            self.journal.display(),
+            journal.display(),
             steps(every)
         );
         if found.builds[0].build_hash == found.builds[1].build_hash {
@@ -140,7 +142,7 @@ impl Bisect {
             return Ok(());
         }
         self.input(found)?;
-        self.behind(found)
+        self.behind(found, journal)
     }
 
     /// What came in at the first divergence, as the journal has it.
@@ -156,7 +158,7 @@ impl Bisect {
     }
 
     /// How far it goes, and what it comes to.
-    fn behind(&self, found: &Bisected) -> anyhow::Result<()> {
+    fn behind(&self, found: &Bisected, journal: &Path) -> anyhow::Result<()> {
         let it = found.stretches;
         say!("\nBehind it");
         if it.apart == 0 {
@@ -183,7 +185,7 @@ impl Bisect {
             say!("  as many records of each kind in both");
         }
         if let Some(at) = found.first() {
-            let journal = self.journal.display();
+            let journal = journal.display();
             say!("\nlook around it with `{} replay {journal} --step --from {at}`", self.old.display());
         }
         Ok(())

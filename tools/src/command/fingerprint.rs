@@ -13,8 +13,8 @@ use pawl_replay::{Fingerprint, Fingerprints, STAGES, Scope};
 
 use crate::exit::{Exit, OutputError};
 use crate::machine;
+use crate::opened::Opened;
 use crate::output::{Bar, Names, millisecond_text, step_json, step_text, thousands};
-use crate::session::model_source;
 
 /// Print what this build decides and holds every so many steps, as hashes.
 #[derive(Args)]
@@ -29,7 +29,7 @@ use crate::session::model_source;
     --json is what `pawl bisect` asks of both builds. Exit codes: 0 printed, 2 unusable."
 )]
 pub struct FingerprintArgs {
-    /// Directory of the journal
+    /// Directory of the journal, or a bundle
     journal: PathBuf,
     /// Steps between two fingerprints
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u64).range(1..))]
@@ -56,7 +56,9 @@ pub struct FingerprintArgs {
 
 impl FingerprintArgs {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    pub fn run(mut self) -> anyhow::Result<Exit> {
+        let opened = Opened::take(&mut self.journal)?;
+        opened.check_state()?;
         let scope = Scope {
             from: self.from.map(Sequence),
             until: self.until.map(Sequence),
@@ -64,8 +66,8 @@ impl FingerprintArgs {
             build_hash: machine::build_hash()?,
         };
         let last = Reader::open(&self.journal)?.last_sequence()?;
-        let mut fingerprints =
-            Fingerprints::open(&self.journal, scope, self.every, &model_source(self.models.as_deref()))?;
+        let models = opened.models(self.models.as_deref());
+        let mut fingerprints = Fingerprints::open(&self.journal, scope, self.every, &models)?;
         let names = if self.whole { Names::of_journal(&self.journal) } else { Names::default() };
         let mut printer = Printer { out: std::io::BufWriter::new(std::io::stdout()), json: self.json, names };
         printer.build(scope.build_hash)?;
