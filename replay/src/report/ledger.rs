@@ -99,7 +99,7 @@ pub struct Trip {
     pub unrealised: Micros,
     /// Whose the order was that opened it.
     pub shares: Vec<Share>,
-    /// It was open where a pruned journal begins: what it earned is not known.
+    /// It was open where a pruned journal begins, or a statement of the venue moved it: what it earned is not known.
     pub carried: bool,
 }
 
@@ -279,7 +279,7 @@ impl Ledger {
         }
     }
 
-    /// The first fill of a pruned journal tells what was held before it.
+    /// The first fill in a pruned journal tells what was held before it.
     fn carry(&mut self, index: usize, report: &ExecutionReport, position: &PositionChanged, now: Time) {
         let account = &mut self.accounts[index];
         if account.known {
@@ -295,6 +295,26 @@ impl Ledger {
             account.since = Some(now);
             let side = Side::of_sign(account.net);
             self.trips.push(Trip { carried: true, ..trip(ClientOrderId(0), report.instrument, side, now) });
+        }
+    }
+
+    /// A statement of the venue moved a position: what was open is over without a fill, and what is held now came from
+    /// elsewhere. Neither is a round trip that counts.
+    pub(super) fn on_statement(&mut self, position: &PositionChanged, now: Time) {
+        let Some(account) = self.accounts.get_mut(usize::from(position.instrument.0)) else { return };
+        account.known = true;
+        account.net = position.net_lots.0;
+        (account.realised, account.commission) = (position.realised, position.commission);
+        account.held_ns += account.since.take().map_or(0, |since| now.0 - since.0);
+        if let Some(trip) = account.trip.take() {
+            let trip = &mut self.trips[trip];
+            (trip.closed, trip.carried) = (Some(now), true);
+        }
+        if account.net != 0 {
+            account.trip = Some(self.trips.len());
+            account.since = Some(now);
+            let side = Side::of_sign(account.net);
+            self.trips.push(Trip { carried: true, ..trip(ClientOrderId(0), position.instrument, side, now) });
         }
     }
 

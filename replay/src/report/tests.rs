@@ -178,6 +178,26 @@ fn a_position_from_before_a_pruned_journal_counts_for_nothing_but_its_end() {
 }
 
 #[test]
+fn a_position_that_a_statement_moved_counts_for_nothing_and_what_follows_counts() {
+    let mut desk = Desk::new(true);
+    desk.fill(64, Side::BUY, 2, 100);
+    // The venue holds 5 short instead.
+    desk.position = PositionChanged { net_lots: Lots(-5), entry_cost: -600, ..desk.position };
+    desk.time += 1;
+    desk.ledger.on_statement(&desk.position, Time(desk.time));
+    desk.fill(128, Side::BUY, 5, 110);
+    desk.fill(192, Side::BUY, 1, 100);
+    desk.fill(256, Side::SELL, 1, 130);
+    let figures = desk.finish();
+    let trips: Vec<_> = desk.ledger.trips.iter().map(|it| (it.carried, it.closed, it.counts())).collect();
+    assert_eq!(
+        trips,
+        [(true, Some(Time(2)), false), (true, Some(Time(3)), false), (false, Some(Time(5)), true)]
+    );
+    assert_eq!((figures.count, figures.profit()), (1, Micros(300_000 - 6)));
+}
+
+#[test]
 fn equity_at_a_tick_is_what_closing_at_it_would_leave() {
     let mut settings = settings();
     let mut usdjpy = Instrument::well_known("USDJPY").expect("known");

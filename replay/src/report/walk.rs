@@ -132,11 +132,13 @@ impl Walk {
                     record.get::<OrderChanged>().into_iter().for_each(|it| self.ledger.on_change(it));
                 }
                 Some(Kind::PositionChanged) => {
-                    if let (Some(position), Some(report)) = (record.get::<PositionChanged>(), report) {
-                        self.ledger.on_fill(report, position, now, &self.valuation);
-                        self.valuation.on_position(position);
-                        self.moved = true;
+                    let Some(position) = record.get::<PositionChanged>() else { continue };
+                    match report {
+                        Some(report) => self.ledger.on_fill(report, position, now, &self.valuation),
+                        None => self.ledger.on_statement(position, now),
                     }
+                    self.valuation.on_position(position);
+                    self.moved = true;
                 }
                 Some(Kind::EquityChanged) => record.get().into_iter().for_each(|it| self.told(it)),
                 Some(Kind::RunStarted) => {
