@@ -345,7 +345,8 @@ fn settle_turn<S: Storage>(directory: &Directory<S>, last: &Segment<S>) -> Resul
         }
         settle(directory, &segment, 0)?;
         durable = durable_sequence.max(durable);
-        if first_sequence <= durable || predecessor_first_sequence == 0 {
+        // A header that was written to mislead may name itself, or a later one, as what came before it.
+        if first_sequence <= durable || !(1..first_sequence).contains(&predecessor_first_sequence) {
             return Ok(());
         }
         first_sequence = predecessor_first_sequence;

@@ -150,6 +150,26 @@ fn repair_all(memory: &Memory) -> Result<(), TestCaseError> {
     )))
 }
 
+#[test]
+fn a_segment_that_names_itself_as_what_came_before_it_ends_a_repair_all_the_same() {
+    let whole = short(false);
+    for first in segments(&whole) {
+        for predecessor in segments(&whole) {
+            let memory = whole.copy();
+            let name = segment_name(first);
+            let page = Fields {
+                predecessor_first_sequence: predecessor,
+                durable_sequence: 0,
+                ..fields(&memory, first)
+            }
+            .page();
+            memory.patch(&name, 0, &page);
+            memory.patch(&name, HEADER_BYTES + 200, &[0xff; 64]);
+            repair_all(&memory).unwrap();
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::with_cases(scaled(500, 50_000) as u32) })]
 
