@@ -250,13 +250,20 @@ impl Snapshots {
     fn put(&self, path: &Path, parts: &[&[u8]]) -> Result<(), SnapshotError> {
         fs::create_dir_all(&self.folder).map_err(|error| SnapshotError::io("create", &self.folder, error))?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".unfinished");
+        // Another process may be writing the same one.
+        name.push(format!(".{}.unfinished", std::process::id()));
         let unfinished = path.with_file_name(name);
-        let failed = |error| SnapshotError::io("write", &unfinished, error);
-        let mut file = File::create(&unfinished).map_err(failed)?;
-        parts.iter().try_for_each(|part| file.write_all(part)).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        fs::rename(&unfinished, path).map_err(|error| SnapshotError::io("write", path, error))?;
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            parts.iter().try_for_each(|part| file.write_all(part))?;
+            file.sync_all()?;
+            fs::rename(&unfinished, path)
+        };
+        if let Err(error) = write() {
+            // What cannot be removed either stays; nothing takes it for a snapshot.
+            drop(fs::remove_file(&unfinished));
+            return Err(SnapshotError::io("write", path, error));
+        }
         let sync = |folder: &Path| File::open(folder).and_then(|folder| folder.sync_all());
         sync(&self.folder).map_err(|error| SnapshotError::io("sync", &self.folder, error))?;
         let parent = self.folder.parent().unwrap_or(Path::new("."));

@@ -17,6 +17,8 @@ mod session;
 mod shadow;
 mod twin;
 
+use std::sync::Arc;
+
 use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
@@ -64,6 +66,10 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    // A limit on the size of files is a full disk: the write fails, and says so, instead of ending the process.
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()) {
+        eprintln!("pawl: a file that grows beyond its limit will end this program: {error}");
+    }
     let result = match cli.command {
         Command::Demo(it) => it.run(),
         Command::Run(it) => it.run(),

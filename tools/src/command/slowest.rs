@@ -48,8 +48,8 @@ impl Slowest {
     /// Runs the command.
     pub fn run(mut self) -> anyhow::Result<Exit> {
         let _opened = Opened::take(&mut self.journal)?;
-        let names = Names::of_journal(&self.journal);
         let bar = Bar::new("reading", Reader::open(&self.journal)?.last_sequence()?.0);
+        let names = Names::of_journal(&self.journal);
         let progress = |at: Sequence| bar.set(at.0);
         let count = self.n as usize;
         if self.orders {

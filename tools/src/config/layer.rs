@@ -289,11 +289,11 @@ fn in_plain_words(message: &str) -> String {
     }
 }
 
-/// A value written as in the file; quotes may be left out.
+/// A value written as in the file; quotes may be left out. What stands behind the value, another line or a comment, makes
+/// it no value but a text.
 #[must_use]
 pub fn value_of(text: &str) -> Value {
-    let value = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
-    value.unwrap_or_else(|| Value::String(text.to_owned()))
+    text.parse().unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// The table that holds a key, what the key is called in it, and where it is, as the file is counted (`agent[0].weight`).
@@ -386,6 +386,16 @@ mod tests {
         let mut layers = Layers::defaults();
         layers.file(&path)?;
         layers.finish()
+    }
+
+    #[test]
+    fn what_stands_behind_a_value_is_not_dropped() {
+        assert_eq!(value_of("0.5"), Value::Float(0.5));
+        assert_eq!(value_of("\"market\""), Value::String("market".to_owned()));
+        assert_eq!(value_of("[1, 2]"), Value::Array(vec![Value::Integer(1), Value::Integer(2)]));
+        for text in ["10%", "market", "1\nrisk.max_order = 0.01", "1 # one", "1\r\n2", "", "{", "1 2"] {
+            assert_eq!(value_of(text), Value::String(text.to_owned()), "{text:?}");
+        }
     }
 
     #[test]

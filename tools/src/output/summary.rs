@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use pawl_engine::quantity::Decimal;
+use pawl_engine::risk::Mode;
 use pawl_engine::runtime::{DurabilityReport, Outcome, Percentiles};
 use pawl_journal::log::Durability;
 use pawl_replay::Summary;
@@ -79,6 +80,15 @@ pub fn summary_text(summary: &Summary, outcome: &Outcome, currency: &str, journa
         cents(Decimal(after.equity.0 - before.equity.0)),
         after.drawdown_max,
     );
+    if after.mode != Mode::Active {
+        let since = if before.mode == Mode::Active { "" } else { ", as the run found it" };
+        let _ = writeln!(
+            out,
+            " {} ({}){since}: no order adds risk until `pawl ctl JOURNAL resume`, while an engine runs on it",
+            after.mode,
+            after.causes.join(", "),
+        );
+    }
 
     let _ = writeln!(out, "\nTime per step (ns)");
     let mut table = Table::new(&["", "p50", "p90", "p99", "p99.9", "max", "steps"]);
