@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use pawl_replay::ModelSource;
-use pawl_replay::bundle::{JOURNAL, MODELS, Manifest, unpack};
+use pawl_replay::bundle::{JOURNAL, MODELS, Manifest, check_journal, unpack};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tempfile::TempDir;
@@ -50,6 +50,7 @@ impl Opened {
             bar.set_total(all);
             bar.set(done);
         })?;
+        check_journal(&named, home.path(), &manifest)?;
         *journal = home.path().join(JOURNAL);
         Ok(Self { named, bundle: Some((manifest, home)) })
     }

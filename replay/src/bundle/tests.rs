@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
+use pawl_journal::record::{Sequence, Step, Time, Timer};
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 use tempfile::TempDir;
 
 use super::manifest::{FORMAT, FileTold, MANIFEST, Manifest};
-use super::{BundleError, END_HEAD, hex, unpack};
+use super::{BundleError, END_HEAD, JOURNAL, check_journal, hex, unpack};
 
 const SETTINGS: &str = "settings.json";
 const ENVIRONMENT: &str = "environment.json";
@@ -212,4 +214,43 @@ fn every_flipped_bit_every_missing_end_and_every_tail_is_noticed() {
         assert!(tried(&whole[..at]).is_err(), "cut at {at}");
     }
     assert!(tried(&[whole.as_slice(), &[0]].concat()).is_err());
+}
+
+#[test]
+fn a_manifest_that_tells_of_another_journal_is_refused() {
+    let home = TempDir::new().unwrap();
+    let journal = home.path().join(JOURNAL);
+    let options = JournalOptions { segment_bytes: 1 << 20, ..JournalOptions::default() };
+    let mut appender = Appender::create_or_open(&journal, &options).unwrap();
+    let mut step = Step::new();
+    for sequence in 1..=9 {
+        step.begin(Sequence(sequence), Time(1));
+        step.push(&Timer::default());
+        appender.append(&step).unwrap();
+    }
+    appender.seal(SealReason::Ended).unwrap();
+    let right = Manifest {
+        journal_id: hex(&Reader::open(&journal).unwrap().journal_id()),
+        last_step: 9,
+        ..manifest(Vec::new())
+    };
+    let file = Path::new("b.pawl");
+    check_journal(file, home.path(), &right).unwrap();
+    let wrong: [fn(&mut Manifest); 6] = [
+        |it| it.journal_id = "00".repeat(16),
+        |it| it.first_step = 2,
+        |it| it.last_step = 8,
+        |it| it.last_step = u64::MAX,
+        |it| it.replay_from = 0,
+        |it| it.replay_from = 11,
+    ];
+    for change in wrong {
+        let mut told = right.clone();
+        change(&mut told);
+        let message = check_journal(file, home.path(), &told).unwrap_err().to_string();
+        assert!(message.contains("b.pawl") && message.contains("in it are steps 1 to 9"), "{message}");
+    }
+    fs::remove_dir_all(&journal).unwrap();
+    let message = check_journal(file, home.path(), &right).unwrap_err().to_string();
+    assert!(message.contains("its journal cannot be read"), "{message}");
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use pawl_journal::log::{JournalError, Reader};
 use sha2::{Digest as _, Sha256};
 
 use super::error::BundleError;
@@ -68,6 +69,31 @@ pub fn unpack(
         None => Ok(manifest),
         Some(_) => Err(damaged("there is more in it than its manifest says".to_owned())),
     }
+}
+
+/// Whether what the manifest of the bundle `file` says of its journal, unpacked in `into`, is what the journal says itself.
+///
+/// # Errors
+/// [`BundleError::Damaged`] if it is not, or the journal cannot be read.
+pub fn check_journal(file: &Path, into: &Path, manifest: &Manifest) -> Result<(), BundleError> {
+    let journal = into.join(JOURNAL);
+    let facts = || -> Result<(String, u64, u64), JournalError> {
+        let reader = Reader::open(&journal)?;
+        let id = hex(&reader.journal_id());
+        Ok((id, reader.first_sequence()?.0, reader.last_sequence()?.0))
+    };
+    let found = facts()
+        .map_err(|error| BundleError::damaged(file, format!("its journal cannot be read ({error})")))?;
+    let told = (manifest.journal_id.clone(), manifest.first_step, manifest.last_step);
+    if found == told && (told.1..=told.2.saturating_add(1)).contains(&manifest.replay_from) {
+        return Ok(());
+    }
+    let (id, first, last) = found;
+    let what = format!(
+        "its manifest tells of steps {} to {} of journal {}, replayed from {}; in it are steps {first} to {last} of journal {id}",
+        told.1, told.2, told.0, manifest.replay_from
+    );
+    Err(BundleError::damaged(file, what))
 }
 
 /// Whether the file ends as a bundle does, with the hash of all before; how many bytes that are.
