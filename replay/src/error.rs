@@ -18,8 +18,9 @@ pub enum ReplayError {
     Empty,
     /// It does not hold its first step any more.
     #[error(
-        "the journal begins at step {sequence}: what was before it was pruned or is missing, so no state can be rebuilt; \
-         `pawl tail` and `pawl chain` show what is left"
+        "the journal begins at step {sequence}: what was before it was pruned, is missing or was left out of a bundle, and no \
+         snapshot of this build stands in for it here: `pawl snapshot JOURNAL --list` shows behind which steps the state is \
+         known, a what-if needs the whole journal; `pawl tail` and `pawl chain` show what is left"
     )]
     NoBeginning {
         /// The first step that is there.

@@ -1,10 +1,14 @@
 //! What this build is and what it runs on.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use pawl_journal::record::Time;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Version and profile of this build.
 pub fn build() -> String {
@@ -22,8 +26,8 @@ pub fn build_hash() -> anyhow::Result<u64> {
         return Ok(*hash);
     }
     let program = std::env::current_exe().context("cannot find the program's own file")?;
-    let bytes = std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    Ok(*HASH.get_or_init(|| hash(&bytes)))
+    let hash = hash_of_file(&program).with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(*HASH.get_or_init(|| hash))
 }
 
 /// The command line, as far as it fits into a run's first step.
@@ -66,5 +70,32 @@ pub fn now() -> Time {
 
 /// XXH3 of some bytes, as the journal's records hold hashes.
 pub fn hash(bytes: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(bytes)
+    xxh3_64(bytes)
+}
+
+/// The same of a file, a part at a time.
+fn hash_of_file(path: &Path) -> io::Result<u64> {
+    let (mut file, mut part) = (File::open(path)?, vec![0; 1 << 18]);
+    let mut hasher = Xxh3::new();
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(hasher.digest()),
+            bytes => hasher.update(&part[..bytes]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_parts_has_the_hash_of_its_bytes() {
+        let home = tempfile::tempdir().expect("a directory");
+        for bytes in [0, 1, (1 << 18) - 1, 1 << 18, 700_001] {
+            let (path, content) = (home.path().join("file"), vec![7; bytes]);
+            std::fs::write(&path, &content).expect("written");
+            assert_eq!(hash_of_file(&path).expect("read"), hash(&content), "{bytes}");
+        }
+    }
 }
