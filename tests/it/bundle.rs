@@ -159,6 +159,8 @@ fn a_part_begins_behind_a_snapshot_and_says_so_to_another_build() {
     };
     assert!(steps(&file) == steps(&journal));
     here(&["verify"]).expect(0);
+    let same = here(&["diff", text(&file)]).expect(0).stdout;
+    assert!(same.contains(" steps, ") && !same.contains("runs"), "no run begins in it: {same}");
     here(&["state", "--at", "18001"]).expect(2).says(&["step 18001"]);
 
     // Another build: the same program, and one byte that it never reads.

@@ -355,7 +355,8 @@ fn a_kind_without_rows_has_its_columns_and_every_column_says_what_it_is() {
     let scratch = scratch();
     let journal = journal_of(scratch.path());
     let out = scratch.path().join("out");
-    export(&journal, &out, &["--until", "2"]);
+    // The start of the run, the venue's statement, and one tick.
+    export(&journal, &out, &["--until", "3"]);
     let listed = pawl(&["export", text(&journal), "--columns", "--json"]).expect(0).json();
     for (kind, columns) in listed.as_object().expect("kinds") {
         let file = std::fs::File::open(out.join(format!("{kind}.parquet"))).expect("the file");

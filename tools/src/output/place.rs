@@ -105,7 +105,7 @@ impl OutFile {
     /// Writes the whole file.
     pub fn write(&self, text: &str) -> anyhow::Result<()> {
         let mut file = self.create()?;
-        file.write_all(text.as_bytes()).map_err(FileError::of(&self.path))?;
+        file.as_file_mut().write_all(text.as_bytes()).map_err(FileError::of(&self.path))?;
         self.keep(file).map(drop)
     }
 }
