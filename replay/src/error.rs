@@ -119,6 +119,9 @@ pub enum ReplayError {
     /// An export cannot be written.
     #[error(transparent)]
     Export(#[from] crate::export::ExportError),
+    /// It was told to end.
+    #[error("stopped: nothing was written")]
+    Stopped,
     /// A snapshot cannot be written or read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

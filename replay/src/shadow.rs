@@ -42,7 +42,7 @@ pub struct Shadow<'a> {
     pub progress: &'a mut dyn FnMut(Sequence),
     /// Told which snapshots were passed over, and why.
     pub skipped: &'a mut dyn FnMut(&SnapshotFile, SkippedBecause),
-    /// Set to give up: nothing is written then.
+    /// Set to give up: nothing is left behind then.
     pub stop: &'a AtomicBool,
 }
 
@@ -72,7 +72,13 @@ impl Shadow<'_> {
         }
         let Some(mut twin) = self.follow(base.as_ref(), at)? else { return Ok(None) };
         let path = snapshots.write(&twin.save(journal_id, self.build_hash, origin))?;
-        let Some(mut again) = self.follow(base.as_ref(), at)? else { return Ok(None) };
+        let Some(mut again) = self.follow(base.as_ref(), at)? else {
+            // Another process may have verified it meanwhile; else nobody would ever rely on it.
+            if !path.with_extension("verified").exists() {
+                let _ = std::fs::remove_file(&path);
+            }
+            return Ok(None);
+        };
         snapshots.verify(&again.save(journal_id, self.build_hash, origin), when)?;
         Ok(Some(Taken { sequence: at, path, based_on }))
     }

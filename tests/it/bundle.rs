@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::{
-    Finished, binary, btcusd, command, copy_dir, output_hash, pawl, root, run, scratch, start_day, text,
-    wait_for_steps,
+    Finished, at_once, binary, btcusd, command, copy_dir, interrupted, output_hash, pawl, root, run, scratch,
+    start_day, text, wait_for_steps,
 };
 
 /// The smallest segments.
@@ -159,6 +159,8 @@ fn a_part_begins_behind_a_snapshot_and_says_so_to_another_build() {
     };
     assert!(steps(&file) == steps(&journal));
     here(&["verify"]).expect(0);
+    let same = here(&["diff", text(&file)]).expect(0).stdout;
+    assert!(same.contains(" steps, ") && !same.contains("runs"), "no run begins in it: {same}");
     here(&["state", "--at", "18001"]).expect(2).says(&["step 18001"]);
 
     // Another build: the same program, and one byte that it never reads.
@@ -277,6 +279,108 @@ fn nonsense_is_refused_and_leaves_no_file() {
     std::fs::write(&file, "mine").expect("written");
     pawl(&["bundle", text(&journal), "--out", text(&file)]).expect(2).says(&["there already", "--replace"]);
     assert_eq!(std::fs::read_to_string(&file).expect("kept"), "mine");
+    let mine = ["bundle", text(&journal), "--out", text(&file), "--replace"];
+    pawl(&mine).expect(2).says(&["not a bundle", "another file"]);
+    assert_eq!(std::fs::read_to_string(&file).expect("kept"), "mine");
+    std::fs::remove_file(&file).expect("removed");
+    bundled(&journal, &file, &[]);
     bundled(&journal, &file, &["--replace"]);
     pawl(&["tail", text(&file), "--cursor", "desk"]).expect(2).says(&["--cursor"]);
+}
+
+#[test]
+fn nothing_is_written_into_a_journal_nor_over_what_is_no_file() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(&journal).expect("listed").flatten().collect();
+        names.sort_by_key(std::fs::DirEntry::file_name);
+        names.iter().map(|it| (it.file_name(), it.metadata().expect("there").len())).collect::<Vec<_>>()
+    };
+    let before = names();
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(&journal, &link).expect("linked");
+    let segment = "00000000000000000001.pawl";
+    let path = text(&journal);
+    for place in [journal.join(segment), journal.join("new"), link.join(segment), link.join("new")] {
+        let place = text(&place);
+        for words in [
+            &["bundle", path, "--replace", "--out", place][..],
+            &["report", path, "--html", place],
+            &["report", path, "--returns", place],
+            &["whatif", path, "--out", place],
+            &["export", path, "--out", place],
+            &["export", path, "--replace", "--out", place],
+            &["sweep", "--feed", "x", "--symbol", "X", "--grid", "risk.max_position=1", "--out", place],
+        ] {
+            pawl(words).expect(2).says(&[place, "lies in the journal", "outside"]);
+        }
+    }
+    let deep = journal.join("snapshots/deep/x");
+    pawl(&["export", path, "--out", text(&deep)]).expect(2).says(&["lies in the journal"]);
+    assert_eq!(names(), before);
+
+    let null = scratch.path().join("null");
+    std::os::unix::fs::symlink("/dev/null", &null).expect("linked");
+    pawl(&["bundle", path, "--replace", "--out", text(&null)]).expect(2).says(&["no regular file"]);
+    pawl(&["report", path, "--html", text(&null)]).expect(2).says(&["no regular file"]);
+    assert!(null.is_symlink());
+}
+
+#[test]
+fn of_two_bundles_to_one_file_one_is_whole_and_the_other_is_refused() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let file = scratch.path().join("b.pawl");
+    let words = ["bundle", text(&journal), "--out", text(&file)];
+    let [first, second] = at_once([&words, &words]);
+    let refused = if first.code == 0 { second } else { first };
+    refused.expect(2).says(&[text(&file), "name another file"]);
+    pawl(&["replay", text(&file)]).expect(0);
+    assert_eq!(std::fs::read_dir(scratch.path()).expect("listed").count(), 2);
+}
+
+/// Tries until the signal comes in time: the command may be quicker.
+fn stopped(words: &[&str], has_begun: impl Fn() -> bool, again: impl Fn()) {
+    for _ in 0..100 {
+        let finished = interrupted(words, &has_begun);
+        if finished.code == 130 {
+            finished.says(&["stopped"]);
+            return;
+        }
+        assert!([0, 1].contains(&finished.code), "{finished:?}");
+        again();
+    }
+    panic!("{words:?} is never stopped");
+}
+
+#[test]
+fn what_a_signal_stops_leaves_nothing_behind() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let into = scratch.path().join("into");
+    std::fs::create_dir(&into).expect("made");
+    let count = |directory: &Path| std::fs::read_dir(directory).map_or(0, Iterator::count);
+    let path = text(&journal);
+    let (file, out) = (into.join("b.pawl"), into.join("out"));
+    stopped(
+        &["bundle", path, "--out", text(&file)],
+        || count(&into) > 0,
+        || std::fs::remove_file(&file).expect("whole"),
+    );
+    assert_eq!(count(&into), 0);
+    let whatif = ["whatif", path, "--set", "risk.max_position=2", "--out", text(&out)];
+    let again = || std::fs::remove_dir_all(&out).expect("whole");
+    stopped(&whatif, || count(&out) > 1, again);
+    assert_eq!(count(&into), 0);
+    std::fs::create_dir(&out).expect("made");
+    stopped(&whatif, || count(&out) > 1, again);
+    assert_eq!(count(&out), 0, "a directory that was there stays");
+    let snapshots = journal.join("snapshots");
+    let is_written = || {
+        let mut all = std::fs::read_dir(&snapshots).into_iter().flatten().flatten();
+        all.any(|it| it.path().extension().is_some_and(|it| it == "snapshot"))
+    };
+    stopped(&["snapshot", path], is_written, || std::fs::remove_dir_all(&snapshots).expect("whole"));
+    assert_eq!(count(&snapshots), 0);
 }

@@ -18,7 +18,7 @@ use pawl_journal::record::{
 };
 use pawl_replay::settings_of;
 
-use crate::support::{btcusd, pawl, run, scratch, text};
+use crate::support::{at_once, btcusd, pawl, run, scratch, text};
 
 /// A value as a file has it, or as the journal says it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -355,7 +355,8 @@ fn a_kind_without_rows_has_its_columns_and_every_column_says_what_it_is() {
     let scratch = scratch();
     let journal = journal_of(scratch.path());
     let out = scratch.path().join("out");
-    export(&journal, &out, &["--until", "2"]);
+    // The start of the run, the venue's statement, and one tick.
+    export(&journal, &out, &["--until", "3"]);
     let listed = pawl(&["export", text(&journal), "--columns", "--json"]).expect(0).json();
     for (kind, columns) in listed.as_object().expect("kinds") {
         let file = std::fs::File::open(out.join(format!("{kind}.parquet"))).expect("the file");
@@ -412,7 +413,7 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
     assert!(!out.exists());
     pawl(&["export", text(&journal), "--out", text(&journal), "--replace"])
         .expect(2)
-        .says(&["the journal itself"]);
+        .says(&["lies in the journal"]);
     std::fs::create_dir(&out).expect("made");
     std::fs::write(out.join("notes.txt"), "mine").expect("written");
     std::fs::write(out.join("fills.parquet"), "old").expect("written");
@@ -426,4 +427,32 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
     let file = scratch.path().join("file");
     std::fs::write(&file, "").expect("written");
     pawl(&["export", text(&journal), "--out", text(&file)]).expect(2).says(&["no directory"]);
+}
+
+#[test]
+fn of_two_exports_to_one_place_one_is_whole_and_the_other_is_refused() {
+    let scratch = scratch();
+    let journal = journal_of(scratch.path());
+    let [whole, part, out] = ["whole", "part", "out"].map(|name| scratch.path().join(name));
+    export(&journal, &whole, &[]);
+    export(&journal, &part, &["--until", "9000"]);
+    let to_out = ["export", text(&journal), "--out", text(&out)];
+    let tried = at_once([&to_out, &[&to_out[..], &["--until", "9000"]].concat()]);
+    let [first, second] = tried.each_ref().map(|it| it.code);
+    let (done, refused) = if first == 0 { (&whole, second) } else { (&part, first) };
+    assert_eq!((first.min(second), refused), (0, 2), "{tried:?}");
+    for entry in std::fs::read_dir(done).expect("listed").flatten() {
+        let there = std::fs::read(out.join(entry.file_name())).expect("a file");
+        assert!(there == std::fs::read(entry.path()).expect("a file"), "{entry:?}");
+    }
+    assert_eq!(std::fs::read_dir(&out).expect("listed").count(), 7, "and nothing else");
+
+    let lock = std::fs::File::open(&out).expect("opened");
+    lock.lock().expect("locked");
+    let replace = ["export", text(&journal), "--out", text(&out), "--replace"];
+    pawl(&replace).expect(2).says(&["another export is writing to", "out", "another directory"]);
+    drop(lock);
+    std::fs::write(out.join(".7.ticks.parquet.partial"), "of one that was killed").expect("written");
+    pawl(&replace).expect(0);
+    assert_eq!(std::fs::read_dir(&out).expect("listed").count(), 7);
 }

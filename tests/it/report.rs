@@ -7,7 +7,7 @@ use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
 use pawl_journal::record::{EquityChanged, Micros, PositionChanged, Step};
 use pawl_replay::{Report, ReportOptions, report, settings_of, summarise};
 
-use crate::support::{btcusd, eurusd, pawl, run, scratch, text, ticks};
+use crate::support::{binary, btcusd, eurusd, pawl, run, scratch, text, ticks};
 
 fn session(journal: &Path, more: &[&str]) {
     let feed = btcusd();
@@ -306,4 +306,41 @@ fn what_cannot_be_reported_says_why_before_anything_is_written() {
     }
     pawl(&["report", path, "--every", "fortnight"]).expect(2).says(&["fortnight", "minute, hour, day"]);
     pawl(&["report"]).expect(2);
+}
+
+#[test]
+fn a_file_that_is_there_is_replaced_only_by_a_whole_report_and_only_if_it_is_one() {
+    let scratch = scratch();
+    let dir = scratch.path();
+    let journal = dir.join("journal");
+    session(&journal, &[]);
+    let path = text(&journal);
+    for (flag, name) in [("--html", "report.html"), ("--returns", "returns.csv")] {
+        let file = dir.join(name);
+        let arguments = ["report", path, flag, text(&file)];
+        for mine in ["", "mine", "<!doctype html>\n<title>Diary</title>"] {
+            std::fs::write(&file, mine).expect("written");
+            pawl(&arguments).expect(2).says(&[flag, name, "pawl report", "name another file"]);
+            assert_eq!(std::fs::read_to_string(&file).expect("kept"), mine);
+        }
+        std::fs::remove_file(&file).expect("removed");
+        pawl(&arguments).expect(0);
+        let before = std::fs::read(&file).expect("written");
+        assert!(!before.is_empty());
+        // A disk that takes no byte.
+        let full = std::process::Command::new("sh")
+            .args(["-c", "ulimit -f 0; trap '' XFSZ; exec \"$0\" \"$@\"", text(binary())])
+            .args(arguments)
+            .output();
+        let full = crate::support::Finished::from(full.expect("sh runs"));
+        full.expect(3).says(&["cannot write", name]);
+        assert!(std::fs::read(&file).expect("kept") == before);
+        pawl(&arguments).expect(0);
+        assert!(std::fs::read(&file).expect("written") == before);
+    }
+    assert_eq!(std::fs::read_dir(dir).expect("listed").count(), 3, "nothing else is left");
+    let both = dir.join("both");
+    pawl(&["report", path, "--html", text(&both), "--returns", text(&both)])
+        .expect(2)
+        .says(&["the same file"]);
 }

@@ -286,7 +286,7 @@ fn what_a_whatif_cannot_answer_is_refused_by_name() {
         assert!(refused.stdout.is_empty(), "{change:?}: {refused:?}");
     }
     whatif(&scratch.path().join("none"), &[]).expect(2).says(&["there is no journal in"]);
-    whatif(&journal, &["--out", text(&journal)]).expect(2).says(&["something is there already"]);
+    whatif(&journal, &["--out", text(&journal)]).expect(2).says(&["lies in the journal"]);
     let other = session(scratch.path(), "other", &["--set", "features.bars=2m"]);
     whatif(&other, &["--model", "cross=builtin:fast"]).expect(2).says(&[
         "builtin:fast was trained on schema c1d152bfed370e5b",

@@ -1,5 +1,6 @@
 //! Exit codes: what a script may rely on.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pawl_engine::port::FeedError;
@@ -15,6 +16,22 @@ use pawl_replay::export::ExportError;
 #[error("cannot write the output: {0}")]
 pub struct OutputError(pub std::io::Error);
 
+/// A file that a command writes could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}", path.display())]
+pub struct FileError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl FileError {
+    /// What makes one of the system's answer about this file.
+    pub fn of(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path: path.clone(), source }
+    }
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -26,6 +43,8 @@ pub enum Exit {
     Unusable,
     /// 3: stopped by a limit or a failure of the environment.
     Stopped,
+    /// 130: ended by a signal, with nothing left behind.
+    Interrupted,
     /// 0: the reader of our output went away, as `head` does.
     Quiet,
 }
@@ -46,10 +65,14 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<JournalError>() {
                 return Self::of_journal(error);
             }
+            if cause.is::<FileError>() {
+                return Self::Stopped;
+            }
             if let Some(BundleError::Io { .. }) = cause.downcast_ref() {
                 return Self::Stopped;
             }
             match cause.downcast_ref::<ReplayError>() {
+                Some(ReplayError::Stopped) => return Self::Interrupted,
                 Some(ReplayError::Journal(error)) => return Self::of_journal(error),
                 Some(ReplayError::Snapshot(error)) => return Self::of_snapshot(error),
                 Some(ReplayError::Twin(error)) => return Self::of_twin(error),
@@ -125,6 +148,7 @@ impl From<Exit> for ExitCode {
             Exit::Finding => 1,
             Exit::Unusable => 2,
             Exit::Stopped => 3,
+            Exit::Interrupted => 130,
         })
     }
 }

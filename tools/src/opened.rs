@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::machine;
 use crate::output::Bar;
-use crate::session::models_in;
+use crate::session::{models_in, stops_by_flag};
 
 /// What the shell says of a program that a signal ended: Ctrl-C.
 const INTERRUPTED: i32 = 130;
@@ -102,12 +102,14 @@ impl Opened {
     }
 }
 
-/// Removes what is unpacked when a signal ends the command, at once: nothing else of a bundle has to be put in order.
+/// Removes what is unpacked when a signal ends the command, at once, unless the command looks at a flag for it: then it
+/// has more to put in order, and ends by itself.
 fn remove_on_signals(home: &Path) -> anyhow::Result<()> {
     let home = home.to_path_buf();
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let wait = move || {
-        if signals.forever().next().is_some() {
+        // A second signal ends a command that is stopped by a flag, at once too.
+        if signals.forever().next().is_some() && !stops_by_flag() {
             // What cannot be removed stays; there is nobody left to tell.
             let _ = std::fs::remove_dir_all(&home);
             std::process::exit(INTERRUPTED);

@@ -277,6 +277,14 @@ pub fn models_in(folder: &Path) -> Models {
     Models::new(folder).with_builtin(&[builtin!("fast"), builtin!("precise")])
 }
 
+/// Whether a signal only sets a flag now: the command ends by itself, and puts in order what it leaves.
+static STOPS_BY_FLAG: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`stop_on_signals`] was called.
+pub fn stops_by_flag() -> bool {
+    STOPS_BY_FLAG.load(Ordering::Acquire)
+}
+
 /// A flag that SIGINT, SIGTERM and SIGHUP set; a second one quits at once and leaves a recoverable journal.
 pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -285,6 +293,7 @@ pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    STOPS_BY_FLAG.store(true, Ordering::Release);
     Ok(stop)
 }
 

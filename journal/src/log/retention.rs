@@ -185,9 +185,13 @@ impl Retention {
         Ok(plan)
     }
 
+    /// Looks at everything at once, and again where somebody else prunes meanwhile.
     fn look(&self, directory: &Directory<Disk>, now: SystemTime) -> Result<Look, JournalError> {
-        directory.segments()?;
-        let found = steady(directory, || find(directory))?;
+        steady(directory, || self.look_once(directory, now))
+    }
+
+    fn look_once(&self, directory: &Directory<Disk>, now: SystemTime) -> Result<Look, JournalError> {
+        let found = find(directory)?;
         let journal_id = beside::id_text(found[0].fields.journal_id);
         let marker = read_marker(directory, &journal_id)?;
         let pruned_to = marker.as_ref().map_or(0, |marker| marker.first_sequence);

@@ -21,7 +21,7 @@ mod unpack;
 pub use error::BundleError;
 pub use manifest::{FileTold, Manifest, SnapshotTold};
 pub use pack::{PackOptions, pack};
-pub use unpack::{JOURNAL, MODELS, check_journal, unpack};
+pub use unpack::{JOURNAL, MODELS, check_journal, is_bundle, unpack};
 
 /// What a bundle ends with: magic number and length of a skippable frame, then a SHA-256 (RFC 8878, 3.1.2).
 const END_HEAD: [u8; 8] = [0x50, 0x2a, 0x4d, 0x18, 32, 0, 0, 0];

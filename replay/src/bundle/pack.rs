@@ -1,8 +1,10 @@
 //! Making a bundle: which files, their hashes, then all of them in one stream.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use pawl_engine::snapshot::{Snapshot, Snapshots};
@@ -40,16 +42,16 @@ enum Content {
     Bytes(Vec<u8>),
 }
 
-/// Writes a bundle. `progress` is told the bytes read and those of all; every file is read twice.
+/// Writes a bundle. `progress` is told the bytes read and those of all, and may end it; every file is read twice.
 ///
 /// # Errors
 /// [`ReplayError`] if the journal cannot be read, does not hold the steps, or needs a snapshot or a model that is not
-/// there; [`ReplayError::Bundle`] if the bundle cannot be written to `out`, which `place` names.
+/// there; [`ReplayError::Stopped`] if `progress` ended it; [`ReplayError::Bundle`] if the bundle cannot be written to `out`, which `place` names.
 pub fn pack(
     directory: &Path,
     options: &PackOptions,
     (out, place): (&mut dyn Write, &Path),
-    mut progress: impl FnMut(u64, u64),
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Manifest, ReplayError> {
     let run = told(directory)?;
     check_scope(directory, Scope { from: options.from, until: options.until, ..Scope::default() })?;
@@ -63,12 +65,17 @@ pub fn pack(
     }
     let sizes = contents.values().map(Content::bytes).collect::<Result<Vec<_>, _>>()?;
     let (mut done, all) = (0, 2 * sizes.iter().sum::<u64>());
+    let is_stopped = Cell::new(false);
+    let mut read_on = |read: u64| {
+        done += read;
+        let flow = progress(done, all);
+        is_stopped.set(flow.is_break());
+        flow
+    };
+    let ended = |error: BundleError| if is_stopped.get() { ReplayError::Stopped } else { error.into() };
     let mut files = Vec::new();
     for ((path, content), bytes) in contents.iter().zip(sizes) {
-        let sha256 = hash_of(path, content, &mut |read| {
-            done += read;
-            progress(done, all);
-        })?;
+        let sha256 = hash_of(path, content, &mut read_on).map_err(ended)?;
         files.push(FileTold { path: path.clone(), bytes, sha256 });
     }
     let start = run_start(directory)?.ok_or(ReplayError::NoSettings { sequence: slice.first })?;
@@ -90,10 +97,7 @@ pub fn pack(
         }),
         files,
     };
-    write(&manifest, &contents, out, place, &mut |read| {
-        done += read;
-        progress(done, all);
-    })?;
+    write(&manifest, &contents, out, place, &mut read_on).map_err(ended)?;
     Ok(manifest)
 }
 
@@ -206,7 +210,11 @@ impl Content {
     }
 }
 
-fn hash_of(path: &str, content: &Content, told: &mut dyn FnMut(u64)) -> Result<String, BundleError> {
+fn hash_of(
+    path: &str,
+    content: &Content,
+    told: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<String, BundleError> {
     let failed = |error| BundleError::io("read", Path::new(path), error);
     let mut hashing = Hashing::new(content.open().map_err(failed)?, told);
     io::copy(&mut BufReader::with_capacity(CHUNK_BYTES, &mut hashing), &mut io::sink()).map_err(failed)?;
@@ -216,15 +224,15 @@ fn hash_of(path: &str, content: &Content, told: &mut dyn FnMut(u64)) -> Result<S
 /// How much is read at once.
 const CHUNK_BYTES: usize = 1 << 18;
 
-/// A reader that hashes what it reads, and tells how much it was.
+/// A reader that hashes what it reads, tells how much it was, and may be told to end.
 struct Hashing<'a> {
     inner: Box<dyn Read + 'a>,
     hasher: Sha256,
-    told: &'a mut dyn FnMut(u64),
+    told: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
 }
 
 impl<'a> Hashing<'a> {
-    fn new(inner: Box<dyn Read + 'a>, told: &'a mut dyn FnMut(u64)) -> Self {
+    fn new(inner: Box<dyn Read + 'a>, told: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
         Self { inner, hasher: Sha256::new(), told }
     }
 
@@ -237,8 +245,10 @@ impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..read]);
-        (self.told)(read as u64);
-        Ok(read)
+        match (self.told)(read as u64) {
+            ControlFlow::Continue(()) => Ok(read),
+            ControlFlow::Break(()) => Err(io::Error::other("stopped")),
+        }
     }
 }
 
@@ -265,7 +275,7 @@ fn write(
     contents: &BTreeMap<String, Content>,
     out: &mut dyn Write,
     place: &Path,
-    told: &mut dyn FnMut(u64),
+    told: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), BundleError> {
     let failed = |error| BundleError::io("write", place, error);
     let mut sealed = Sealed { inner: out, hasher: Sha256::new() };

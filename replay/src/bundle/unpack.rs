@@ -96,6 +96,17 @@ pub fn check_journal(file: &Path, into: &Path, manifest: &Manifest) -> Result<()
     Err(BundleError::damaged(file, what))
 }
 
+/// Whether the file begins as a bundle does; the rest of it may be damaged.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn is_bundle(file: &Path) -> io::Result<bool> {
+    let mut decoder = zstd::Decoder::new(File::open(file)?)?;
+    decoder.window_log_max(WINDOW_LOG_MAX)?;
+    let mut name = [0; MANIFEST.len() + 1];
+    Ok(decoder.read_exact(&mut name).is_ok() && name[..] == *[MANIFEST.as_bytes(), &[0]].concat())
+}
+
 /// Whether the file ends as a bundle does, with the hash of all before; how many bytes that are.
 fn check_end(file: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, BundleError> {
     let failed = |error| BundleError::io("read", file, error);

@@ -25,6 +25,12 @@ pub enum ExportError {
         /// The directory asked for.
         dir: PathBuf,
     },
+    /// Another export is at work there.
+    #[error("another export is writing to {dir}: wait until it is done, or name another directory")]
+    Busy {
+        /// The directory asked for.
+        dir: PathBuf,
+    },
     /// The place is the journal itself, or no directory.
     #[error("--out {dir} {problem}: name a directory of its own")]
     Place {

@@ -17,7 +17,8 @@ mod orders;
 mod parquet;
 mod table;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -194,39 +195,45 @@ fn metadata(
     ])
 }
 
-/// The directory of an export: made if it is not there, and removed again unless something is to stay in it.
+/// The directory of an export: made if it is not there, and removed again unless something is to stay in it. Its lock is
+/// held until then: of two exports to one place, the second is refused.
 struct Place {
     out: PathBuf,
     is_made: bool,
+    _lock: File,
 }
 
 impl Place {
     fn make(journal: &Path, options: &ExportOptions) -> Result<Self, ExportError> {
         let dir = &options.out;
         let wrong = |problem| ExportError::Place { dir: dir.clone(), problem };
-        let is_made = match fs::read_dir(dir) {
-            Ok(entries) => {
-                if fs::canonicalize(dir).ok() == fs::canonicalize(journal).ok() {
-                    return Err(wrong("is the journal itself"));
-                }
+        if fs::canonicalize(dir).is_ok_and(|it| fs::canonicalize(journal).ok() == Some(it)) {
+            return Err(wrong("is the journal itself"));
+        }
+        let is_made = !dir.exists();
+        if is_made {
+            fs::create_dir_all(dir).map_err(|error| ExportError::io("make", dir, error))?;
+        }
+        let entries = fs::read_dir(dir).map_err(|error| match error.kind() {
+            ErrorKind::NotADirectory => wrong("is no directory"),
+            _ => ExportError::io("read", dir, error),
+        })?;
+        let lock = File::open(dir).map_err(|error| ExportError::io("open", dir, error))?;
+        // Where directories have no locks, names of each process's own keep the files whole.
+        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(ExportError::Busy { dir: dir.clone() });
+        }
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with('.') && name.ends_with(".parquet.partial") {
                 // What an export that was killed has left is no reason to refuse the next one.
-                let is_left_over = |name: &str| name.starts_with('.') && name.ends_with(".parquet.partial");
-                let mut names = entries.flatten().map(|entry| entry.file_name());
-                if !options.replace && names.any(|name| !is_left_over(&name.to_string_lossy())) {
-                    return Err(ExportError::NotEmpty { dir: dir.clone() });
-                }
-                false
+                let _ = fs::remove_file(entry.path());
+            } else if !options.replace {
+                return Err(ExportError::NotEmpty { dir: dir.clone() });
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                fs::create_dir_all(dir).map_err(|error| ExportError::io("make", dir, error))?;
-                true
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                return Err(wrong("is no directory"));
-            }
-            Err(error) => return Err(ExportError::io("read", dir, error)),
-        };
-        Ok(Self { out: dir.clone(), is_made })
+        }
+        Ok(Self { out: dir.clone(), is_made, _lock: lock })
     }
 
     /// The export is whole: takes away the files of an earlier one that it did not replace.
@@ -235,7 +242,7 @@ impl Place {
         for kind in ExportKind::ALL.iter().filter(|kind| !options.kinds.contains(kind)) {
             let path = self.out.join(kind.file_name());
             match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(ExportError::io("remove", &path, error));
                 }
                 _ => {}

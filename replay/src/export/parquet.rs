@@ -1,7 +1,7 @@
 //! `Sheet`: one file of an export, in Parquet. The only file that knows Arrow.
 //!
 //! ```text
-//!  values --builders--> batch of rows --ArrowWriter--> row group, compressed --> .ticks.parquet.partial --> ticks.parquet
+//!  values --builders--> batch of rows --ArrowWriter--> row group, compressed --> .PID.ticks.parquet.partial --> ticks.parquet
 //! ```
 //!
 //! Invariants: memory does not grow with the rows, since a row group ends after so many rows or bytes; a file has its own
@@ -67,7 +67,7 @@ impl Sheet {
         told: &[(&str, String)],
     ) -> Result<Self, ExportError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unfinished = path.with_file_name(format!(".{name}.partial"));
+        let unfinished = path.with_file_name(format!(".{}.{name}.partial", std::process::id()));
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
         let told = told.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
         let properties = WriterProperties::builder()

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the root").to_owned()
@@ -160,6 +162,29 @@ pub fn command(program: &Path, arguments: &[&str]) -> Command {
 /// Runs `pawl` to its end.
 pub fn pawl(arguments: &[&str]) -> Finished {
     command(binary(), arguments).output().expect("pawl runs").into()
+}
+
+/// Runs `pawl` and interrupts it, as Ctrl-C does, as soon as `has_begun`; it may have ended by then.
+pub fn interrupted(arguments: &[&str], has_begun: impl Fn() -> bool) -> Finished {
+    let mut command = command(binary(), arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pawl runs");
+    let mut is_there = true;
+    while is_there && !has_begun() {
+        is_there = child.try_wait().expect("a child").is_none();
+    }
+    if is_there {
+        kill_process(Pid::from_child(&child), Signal::INT).expect("not waited for");
+    }
+    child.wait_with_output().expect("it ends").into()
+}
+
+/// Runs `pawl` with each of these at once.
+pub fn at_once<const N: usize>(all: [&[&str]; N]) -> [Finished; N] {
+    let children = all.map(|arguments| {
+        let mut command = command(binary(), arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pawl runs")
+    });
+    children.map(|child| child.wait_with_output().expect("it ends").into())
 }
 
 /// Runs `pawl run` on a journal, unpinned, with more arguments.

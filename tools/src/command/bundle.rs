@@ -1,20 +1,20 @@
 //! `pawl bundle`: a part of a journal in one file, with all that a replay of it needs elsewhere.
 
-use std::fs::Permissions;
 use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 use pawl_journal::record::Sequence;
-use pawl_replay::bundle::{Manifest, PackOptions, pack};
+use pawl_replay::bundle::{Manifest, PackOptions, is_bundle, pack};
 use serde_json::json;
 
-use crate::exit::{Exit, OutputError};
+use crate::exit::{Exit, FileError};
 use crate::machine;
 use crate::opened::Opened;
-use crate::output::{Bar, say, thousands};
+use crate::output::{Bar, OutFile, Replaces, say, thousands};
+use crate::session::stop_on_signals;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -25,15 +25,16 @@ const BUFFER_BYTES: usize = 1 << 20;
     pawl bundle J --out incident.pawl --until 20000\n  \
     pawl snapshot J --at 19000 && pawl bundle J --out incident.pawl --from 19500 --until 20000\n  \
     pawl replay incident.pawl --recompute\n\n\
-    The bundle takes the place of a journal in replay, state, chain, diff, whatif, tail, verify, report, slowest and \
-    export: it is checked, unpacked to a temporary directory, read, and removed. It is a tar compressed with zstd \
+    The bundle takes the place of a journal in replay, state, chain, diff, bisect, fingerprint, whatif, tail, verify, \
+    report, slowest and export: it is checked, unpacked to a temporary directory, read, and removed. It is a tar compressed with zstd \
     (`tar --zstd -tf`), whose manifest.json lists every file with its SHA-256; the same part of the same journal is \
     the same bytes.\n\n\
     Segments are whole, up to the last step. With --from the bundle begins with the segment that goes on from the \
     newest verified snapshot of this build before N; with the journal if there is none. A snapshot is read only by the \
     build that took it: for another build leave --from away. Of a journal that is being written, what is committed now \
     is bundled.\n\n\
-    Exit codes: 0 done, 2 unusable, 3 the environment failed.")]
+    Ctrl-C leaves nothing behind.\n\n\
+    Exit codes: 0 done, 2 unusable, 3 the environment failed, 130 stopped.")]
 pub struct Bundle {
     /// Directory of the journal
     journal: PathBuf,
@@ -52,7 +53,7 @@ pub struct Bundle {
     /// Leave the models out, which only `pawl replay --recompute` needs
     #[arg(long)]
     without_models: bool,
-    /// Replace a file that is there
+    /// Replace a bundle that is there
     #[arg(long)]
     replace: bool,
     /// Print the manifest as JSON
@@ -63,7 +64,12 @@ pub struct Bundle {
 impl Bundle {
     /// Runs the command.
     pub fn run(mut self) -> anyhow::Result<Exit> {
-        let folder = self.check_place()?;
+        let replaces = if self.replace {
+            Replaces::Own("a bundle", is_bundle)
+        } else {
+            Replaces::Nothing("name another file, or give --replace")
+        };
+        let file = OutFile::check("--out", &self.out, replaces)?;
         let opened = Opened::take(&mut self.journal)?;
         opened.check_state()?;
         let options = PackOptions {
@@ -73,49 +79,20 @@ impl Bundle {
             build_hash: machine::build_hash()?,
             build: machine::build(),
         };
-        let cannot = || format!("cannot write {}", self.out.display());
-        // Under a name of its own until it is whole; dropped, it is gone.
-        let readable = Permissions::from_mode(0o666);
-        let unfinished =
-            tempfile::Builder::new().permissions(readable).tempfile_in(&folder).with_context(cannot)?;
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, unfinished);
+        let stop = stop_on_signals()?;
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file.create()?);
         let bar = Bar::new("bundling", 1);
         let manifest = pack(&self.journal, &options, (&mut out, &self.out), |done, all| {
             bar.set_total(all);
             bar.set(done);
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         drop(bar);
-        out.flush().map_err(OutputError)?;
-        let unfinished = out.into_inner().map_err(|error| OutputError(error.into_error()))?;
-        unfinished.as_file().sync_all().map_err(OutputError)?;
-        let bytes = unfinished.as_file().metadata().map_err(OutputError)?.len();
-        let kept = if self.replace {
-            unfinished.persist(&self.out)
-        } else {
-            unfinished.persist_noclobber(&self.out)
-        };
-        kept.with_context(cannot)?;
+        let failed = FileError::of(&self.out);
+        out.flush().map_err(&failed)?;
+        let bytes = file.keep(out.into_inner().map_err(|error| failed(error.into_error()))?)?;
         self.print(&manifest, bytes)?;
         Ok(Exit::Yes)
-    }
-
-    /// The directory that the file goes to; refuses a place before the journal is read.
-    fn check_place(&self) -> anyhow::Result<PathBuf> {
-        let out = &self.out;
-        let folder = match out.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if !folder.is_dir() {
-            bail!("--out {}: there is no directory {}", out.display(), folder.display());
-        }
-        if out.is_dir() || out.file_name().is_none() {
-            bail!("--out {} is a directory: name a file in it", out.display());
-        }
-        if out.exists() && !self.replace {
-            bail!("--out {} is there already: name another file, or give --replace", out.display());
-        }
-        Ok(folder.to_path_buf())
     }
 
     fn print(&self, manifest: &Manifest, bytes: u64) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use super::tail::parse_from;
 use crate::exit::Exit;
 use crate::machine;
 use crate::opened::Opened;
-use crate::output::{Bar, Table, put, say, thousands};
+use crate::output::{Bar, Table, check_outside_journals, put, say, thousands};
 use crate::session::stop_on_signals;
 
 /// What the columns of features are named where no journal says it.
@@ -36,7 +36,8 @@ const FEATURE: &str = "(each configured column)";
     Features are one column each, under their configured names: all runs of one journal have the same, other journals \
     may have others (pandas.concat and polars.concat(how=\"diagonal\") fill up with nulls).\n\n\
     A journal that is being written is exported up to the step that is committed when the command begins. Files get \
-    their names when all are whole; Ctrl-C leaves nothing behind.\n\n\
+    their names when all are whole; Ctrl-C leaves nothing behind. DIR is no place in a journal, and takes one export at \
+    a time.\n\n\
     Exit codes: 0 done, 2 unusable, 3 the environment failed, or stopped."
 )]
 pub struct Export {
@@ -77,6 +78,7 @@ impl Export {
         let (Some(journal), Some(out)) = (&self.journal, &self.out) else {
             bail!("a journal and --out DIR are needed");
         };
+        check_outside_journals("--out", out)?;
         let (from, until) = (parse_edge(self.from.as_deref())?, parse_edge(self.until.as_deref())?);
         check_order(from, until)?;
         let options = ExportOptions {

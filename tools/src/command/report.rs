@@ -2,20 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use pawl_replay::{Interval, ReportOptions, report};
 
 use crate::exit::Exit;
 use crate::opened::Opened;
-use crate::output::{Bar, Table, View, page, put, report_json, returns_csv, say, thousands};
+use crate::output::{
+    Bar, OutFile, RETURNS_HEAD, Replaces, Table, View, beginning, page, put, report_json, returns_csv, say,
+    thousands,
+};
 
 /// Report what the trading came to: risk and reward, round trips, costs, per symbol and per agent.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  pawl report J\n  pawl report J --html report.html\n  \
     pawl report J --json | jq .returns\n  pawl report J --every hour --returns returns.csv\n\n\
     Every figure says how it is computed. Equity is taken at every tick; returns are sampled at the interval's \
-    boundaries in UTC\nand annualised by the calendar (a closed market returns 0). The page is one file and fetches nothing.")]
+    boundaries in UTC\nand annualised by the calendar (a closed market returns 0). The page is one file and fetches nothing.\n\n\
+    A file that is there is replaced only if it is an earlier report's, and only by a whole one.\n\n\
+    Exit codes: 0 done, 2 unusable, 3 the environment failed.")]
 pub struct Report {
     /// Directory of the journal, or a bundle
     journal: PathBuf,
@@ -62,8 +67,17 @@ impl Report {
             bail!("--periods-per-year {it} must be a number above 0, such as 252");
         }
         // Before the journal is walked: a wrong path should not cost the time.
-        for (flag, file) in [("--html", &self.html), ("--returns", &self.returns)] {
-            file.iter().try_for_each(|file| check_place(flag, file))?;
+        let check = |flag, file: &Option<PathBuf>, own| {
+            file.as_deref().map(|file| OutFile::check(flag, file, own)).transpose()
+        };
+        let html = check("--html", &self.html, Replaces::Own("a page of `pawl report`", is_page))?;
+        let returns = check(
+            "--returns",
+            &self.returns,
+            Replaces::Own("a table of `pawl report --returns`", is_returns),
+        )?;
+        if self.html.is_some() && self.html == self.returns {
+            bail!("--html and --returns name the same file: name two");
         }
         let options =
             ReportOptions { every: self.every.map(Interval::from), periods_per_year: self.periods_per_year };
@@ -74,11 +88,11 @@ impl Report {
         })?;
         drop(bar);
         let view = View::new(&found, opened.named());
-        if let Some(file) = &self.html {
-            write(file, &page(&found, &view)?)?;
+        if let Some(file) = &html {
+            file.write(&page(&found, &view)?)?;
         }
-        if let Some(file) = &self.returns {
-            write(file, &returns_csv(&found))?;
+        if let Some(file) = &returns {
+            file.write(&returns_csv(&found))?;
         }
         if self.json {
             say!("{}", report_json(&found, &view));
@@ -93,26 +107,15 @@ impl Report {
     }
 }
 
-fn check_place(flag: &str, file: &Path) -> anyhow::Result<()> {
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if !directory.is_dir() {
-        bail!(
-            "{flag} {}: there is no directory {}: make it first, or name another file",
-            file.display(),
-            directory.display()
-        );
-    }
-    if file.is_dir() || file.file_name().is_none() {
-        bail!("{flag} {} is a directory: name a file in it", file.display());
-    }
-    Ok(())
+/// Whether a file is a page of a report.
+fn is_page(file: &Path) -> std::io::Result<bool> {
+    let beginning = String::from_utf8_lossy(&beginning(file)?).into_owned();
+    Ok(beginning.starts_with("<!doctype html>") && beginning.contains("<title>Pawl report: "))
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+/// Whether a file is the returns of a report.
+fn is_returns(file: &Path) -> std::io::Result<bool> {
+    Ok(beginning(file)?.starts_with(RETURNS_HEAD.as_bytes()))
 }
 
 fn print_text(view: &View) -> anyhow::Result<()> {

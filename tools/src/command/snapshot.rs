@@ -1,18 +1,19 @@
 //! `pawl snapshot`: write down what a journal comes to, so that a restart and a look at a late step are quick.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 use pawl_engine::snapshot::{SnapshotFile, Snapshots};
 use pawl_journal::log::Reader;
 use pawl_journal::record::Sequence;
-use pawl_replay::Shadow;
+use pawl_replay::{ReplayError, Shadow};
 use serde_json::json;
 
 use crate::exit::Exit;
 use crate::machine;
 use crate::output::{Bar, Table, say, thousands};
+use crate::session::stop_on_signals;
 use crate::twin::twin_of;
 
 /// Take a snapshot of the whole state after a step, and verify it by a second replay.
@@ -21,7 +22,8 @@ use crate::twin::twin_of;
     after_help = "Examples:\n  pawl snapshot J\n  pawl snapshot J --at 1000000\n  pawl snapshot J --list\n\n\
     The journal may be one that is being written: the engine neither waits nor notices. `pawl run` and `pawl state` \
     begin at the newest verified snapshot of the same build, and `pawl prune --to-snapshot` deletes what lies before \
-    one. Exit codes: 0 taken or there already, 1 the journal cannot be reproduced, 2 unusable."
+    one. Exit codes: 0 taken or there already, 1 the journal cannot be reproduced, 2 unusable, 3 the \
+    environment failed, 130 stopped by Ctrl-C, which leaves nothing behind."
 )]
 pub struct Snapshot {
     /// Directory of the journal
@@ -44,6 +46,7 @@ impl Snapshot {
         if self.list {
             return self.print_list();
         }
+        let stop = stop_on_signals()?;
         let bar = Bar::new("replaying", 2 * self.at.unwrap_or(last.0));
         let mut before = Sequence(0);
         let mut done = 0;
@@ -60,10 +63,13 @@ impl Snapshot {
             skipped: &mut |file, because| {
                 eprintln!("pawl: {} is passed over: {because}", file.path.display());
             },
-            stop: &AtomicBool::new(false),
+            stop: &stop,
         };
         let taken = shadow.take(self.at.map(Sequence), machine::now())?;
         drop(bar);
+        if taken.is_none() && stop.load(Ordering::Relaxed) {
+            return Err(ReplayError::Stopped.into());
+        }
         match (taken, self.json) {
             (Some(taken), true) => say!(
                 "{}",

@@ -1,13 +1,15 @@
 //! `pawl whatif`: what a recorded session would have come to with other settings or another model.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use pawl_adapters::venue::{Paper, PaperSettings};
 use pawl_engine::settings::{RecordedEnvironment, RecordedSettings};
 use pawl_journal::log::{Appender, Durability, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{Kind, StepRef};
+use pawl_journal::record::{Kind, Step, StepRef};
 use pawl_replay::diff::{Steps, comparable, diff};
 use pawl_replay::whatif::{Because, Change, Changed, Hypothetical, Told, WhatIf};
 use pawl_replay::{ReplayError, told};
@@ -18,8 +20,8 @@ use crate::config;
 use crate::exit::Exit;
 use crate::machine;
 use crate::opened::Opened;
-use crate::output::{Bar, DiffPrinter, Names, time_text};
-use crate::session::check_reply_timeout;
+use crate::output::{Bar, DiffPrinter, Names, check_outside_journals, time_text};
+use crate::session::{check_reply_timeout, stop_on_signals};
 
 /// Rows of a table, unless another number is asked for.
 const ROWS: u64 = 20;
@@ -41,7 +43,7 @@ const ROWS: u64 = 20;
     every model run.\n\n\
     Without a change nothing differs, if this build decides as the one that wrote the journal: `pawl replay` tells. \
     --json prints what `pawl diff --json` prints, and in `result` what is hypothetical. Exit codes: 0 the same \
-    decisions, 1 others, 2 cannot answer.")]
+    decisions, 1 others, 2 cannot answer, 3 the environment failed, 130 stopped by Ctrl-C. What is not whole is not left in --out.")]
 pub struct Whatif {
     /// Directory of the journal, or a bundle
     journal: PathBuf,
@@ -72,6 +74,7 @@ pub struct Whatif {
 impl Whatif {
     /// Runs the command.
     pub fn run(mut self) -> anyhow::Result<Exit> {
+        self.out.as_deref().map_or(Ok(()), |out| check_outside_journals("--out", out))?;
         let opened = Opened::take(&mut self.journal)?;
         opened.check_state()?;
         let kinds = self.kind.iter().map(|name| parse_kind(name)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -103,7 +106,7 @@ impl Whatif {
         let mut journal = None;
         if let Some(out) = &self.out {
             whatif = whatif.telling(told_of(&settings, told.environment, models)?);
-            journal = Some(new_journal(out)?);
+            journal = Some(NewJournal::make(out)?);
         }
         let mut whatif = Written { whatif, journal };
         let compared = diff(
@@ -113,8 +116,8 @@ impl Whatif {
         )?;
         drop(bar);
         let Written { whatif, journal } = whatif;
-        if let Some(mut journal) = journal {
-            journal.seal(SealReason::Ended)?;
+        if let Some(journal) = journal {
+            journal.keep()?;
         }
         printer.hypothetical = whatif.hypothetical().map(|it| (sentence(&it), json_of(&it)));
         printer.finish(&keys, &compared)?;
@@ -167,18 +170,71 @@ fn told_of(
     })
 }
 
-/// A journal that nothing was written to yet.
-fn new_journal(out: &Path) -> anyhow::Result<Appender> {
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("--out {}: something is there already; name a directory that is new or empty", out.display());
+/// A journal that is written where nothing was; unless it is kept, it is gone when this is dropped.
+struct NewJournal {
+    out: PathBuf,
+    is_made: bool,
+    /// `None` once it is kept.
+    appender: Option<Appender>,
+    stop: Arc<AtomicBool>,
+}
+
+impl NewJournal {
+    fn make(out: &Path) -> anyhow::Result<Self> {
+        if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+            bail!(
+                "--out {}: something is there already; name a directory that is new or empty",
+                out.display()
+            );
+        }
+        let stop = stop_on_signals()?;
+        let is_made = !out.exists();
+        let appender = Some(Appender::create_or_open(out, &JournalOptions::default())?);
+        Ok(Self { out: out.to_owned(), is_made, appender, stop })
     }
-    Ok(Appender::create_or_open(out, &JournalOptions::default())?)
+
+    fn append(&mut self, step: &Step) -> Result<(), ReplayError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(ReplayError::Stopped);
+        }
+        if let Some(appender) = &mut self.appender {
+            appender.append(step)?;
+        }
+        Ok(())
+    }
+
+    fn keep(mut self) -> anyhow::Result<()> {
+        if let Some(appender) = &mut self.appender {
+            appender.seal(SealReason::Ended)?;
+        }
+        self.appender = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewJournal {
+    fn drop(&mut self) {
+        let Some(appender) = self.appender.take() else { return };
+        // Nothing was in it before. What cannot be removed stays; the command says already that it failed.
+        if let Ok(entries) = std::fs::read_dir(&self.out) {
+            for entry in entries.flatten() {
+                let path = entry.path();
+                let _ =
+                    if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            }
+        }
+        // Until here its lock keeps others from beginning one there.
+        drop(appender);
+        if self.is_made {
+            let _ = std::fs::remove_dir(&self.out);
+        }
+    }
 }
 
 /// A what-if that is written into a journal, if it is to be.
 struct Written {
     whatif: WhatIf,
-    journal: Option<Appender>,
+    journal: Option<NewJournal>,
 }
 
 impl Steps for Written {

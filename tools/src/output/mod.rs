@@ -19,6 +19,7 @@ macro_rules! put {
 pub(crate) use {put, say};
 
 mod diff;
+mod place;
 mod progress;
 mod record;
 mod report;
@@ -26,11 +27,12 @@ mod summary;
 mod table;
 
 pub use diff::DiffPrinter;
+pub use place::{OutFile, Replaces, beginning, check_outside_journals};
 pub use progress::Bar;
 pub use record::{
     Names, csv_cell, csv_header, csv_row, millisecond_text, plain_text, record_json, shown_name, step_json,
     step_text, time_text,
 };
-pub use report::{View, moment, money, page, percent, ratio, report_json, returns_csv, span};
+pub use report::{RETURNS_HEAD, View, moment, money, page, percent, ratio, report_json, returns_csv, span};
 pub use summary::{cents, summary_text, thousands};
 pub use table::Table;

@@ -37,7 +37,7 @@ use self::windows::{Window, Windows};
 use crate::command::report::Every;
 use crate::exit::{Exit, message};
 use crate::inputs::{self, FeedFiles, Inputs, locate};
-use crate::output::{Bar, put, say, span};
+use crate::output::{Bar, check_outside_journals, put, say, span};
 use crate::session::{NamedFeed, stop_on_signals};
 
 /// Most cells of a sweep.
@@ -107,6 +107,7 @@ struct Scanned {
 impl Sweep {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
+        self.out.as_deref().map_or(Ok(()), |out| check_outside_journals("--out", out))?;
         let grid = Grid::parse(&self.grid, CELLS_MAX)?;
         let mut layers = self.inputs.layers()?;
         self.inputs.set(&mut layers)?;

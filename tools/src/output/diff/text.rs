@@ -20,7 +20,8 @@ impl DiffPrinter {
                 place.map_or_else(String::new, |it| time_text(it.time)[..19].to_owned())
             };
             let (steps, runs) = (thousands(tally.steps), tally.runs);
-            let runs = if runs == 1 { String::new() } else { format!(" in {runs} runs") };
+            // None is told where none began in what is compared.
+            let runs = if runs <= 1 { String::new() } else { format!(" in {runs} runs") };
             say!("{label}: {steps} steps{runs}, {} .. {}", span(tally.first), span(tally.last));
         }
         if !keys.is_empty() {

@@ -79,9 +79,12 @@ pub fn report_json(report: &Report, view: &View) -> Value {
     })
 }
 
+/// What the table of returns begins with.
+pub const RETURNS_HEAD: &str = "time,equity,return\n";
+
 /// The samples as CSV: time, equity, return since the sample before.
 pub fn returns_csv(report: &Report) -> String {
-    let mut out = String::from("time,equity,return\n");
+    let mut out = RETURNS_HEAD.to_owned();
     let mut before: Option<Micros> = None;
     for sample in &report.samples {
         let change = before

@@ -13,7 +13,7 @@ mod plot;
 mod view;
 mod words;
 
-pub use json::{report_json, returns_csv};
+pub use json::{RETURNS_HEAD, report_json, returns_csv};
 pub use page::page;
 pub use view::View;
 pub use words::{moment, money, percent, ratio, span};
