@@ -85,7 +85,7 @@ fn restarts_with_open_orders(journal: &Path) -> usize {
 #[test]
 fn a_run_killed_again_and_again_with_orders_open_ends_as_one_that_nothing_interrupts() {
     let is_soak = std::env::var_os("PAWL_SOAK").is_some_and(|value| value == "1");
-    let journals = if is_soak { 48 } else { 4 };
+    let journals = if is_soak { 48 } else { 2 };
     let seed = std::env::var("PAWL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_230_220);
     println!("PAWL_SEED={seed}");
     let mut moments = Moments(seed);

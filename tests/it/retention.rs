@@ -323,7 +323,7 @@ fn what_cannot_be_answered_says_why_and_ends_with_2() {
     for (journal, words) in [
         (nothing.as_path(), ["nothing", "no journal"]),
         (foreign.as_path(), ["foreign", "thesis.doc"]),
-        (file.as_path(), ["notes.txt", "not a journal"]),
+        (file.as_path(), ["notes.txt", "a journal"]),
         (newer.as_path(), ["format 7.0", "version of pawl that wrote it"]),
         (Path::new("/proc/self"), ["/proc/self", "journal"]),
     ] {

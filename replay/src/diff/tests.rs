@@ -274,6 +274,21 @@ fn a_report_behind_the_end_of_its_order_belongs_to_the_one_of_the_other_side() {
     assert!(compared.is_equal() && lines.is_empty(), "{lines:?}");
     let (_, lines) = compare(session(false, 1), session(true, 2));
     assert_eq!(lines, ["execution_report time"], "they still belong together");
+    // Restarted between the last fill and its order's late report, which all come between two ticks.
+    let session = |restarts: usize| {
+        let session = Session::default().tick(10, 1, 100);
+        let first = session.next_order();
+        let mut session = session.tick_and(20, 2, 100, |step| order(step, 5));
+        for _ in 0..restarts {
+            session = session.push(20, |step| step.push(&RunEnded::default()));
+        }
+        let session = session.filled(21, first);
+        session.report(22, first, ExecutionKind::CANCEL_REJECTED, OrderState::FILLED).tick(40, 4, 100)
+    };
+    for restarts in 0..4 {
+        let (compared, lines) = compare(session(0), session(restarts));
+        assert!(compared.is_equal() && lines.is_empty(), "{restarts}: {lines:?}");
+    }
 }
 
 #[test]

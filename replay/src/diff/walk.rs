@@ -30,6 +30,8 @@ pub(super) struct Walk<'s, 'n, 'v> {
     row: Option<Row>,
     /// Reports, by order and step, that came since the last input from outside and had to wait.
     held_here: Vec<(Source, u64, Sequence)>,
+    /// Orders that ended on both sides since the last input from outside; a late report on one may still come.
+    ended_here: Vec<(Source, u64)>,
     /// The last step of a run whose counterpart has not come.
     run_ends: [Option<KeptStep>; 2],
     inputs_differ_from: Option<[Option<Place>; 2]>,
@@ -70,6 +72,7 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
             kinds: BTreeMap::new(),
             row: None,
             held_here: Vec::new(),
+            ended_here: Vec::new(),
             run_ends: [None, None],
             inputs_differ_from: None,
             state_differs_from: None,
@@ -151,6 +154,9 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
                 break;
             }
         }
+        for (source, id) in std::mem::take(&mut self.ended_here) {
+            self.flush(source, id)?;
+        }
         for (source, id, at) in std::mem::take(&mut self.held_here) {
             self.elsewhere(source, id, at)?;
         }
@@ -231,7 +237,7 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
             self.difference([Some(a), Some(b)], it)?;
         }
         self.compare_state(a, b);
-        self.end_orders([Some(a), Some(b)])?;
+        self.end_orders([Some(a), Some(b)]);
         for ids in paired {
             self.settle(ids)?;
         }
@@ -277,7 +283,7 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
                 self.count_only(source, &record, steps);
             }
         }
-        self.end_orders(steps)?;
+        self.end_orders(steps);
         for id in alone {
             let mut ids = [None, None];
             ids[source.index()] = Some(id);
@@ -313,19 +319,16 @@ impl<'s, 'n, 'v> Walk<'s, 'n, 'v> {
         Ok(())
     }
 
-    fn end_orders(&mut self, steps: [Option<StepRef<'_>>; 2]) -> Result<(), ReplayError> {
+    fn end_orders(&mut self, steps: [Option<StepRef<'_>>; 2]) {
         for source in Source::BOTH {
             let Some(step) = steps[source.index()] else { continue };
             for change in step.all::<OrderChanged>().filter(|it| it.to.is_final()) {
                 let Some(ids) = self.orders.end(source, change.client_order_id.0) else { continue };
                 for source in Source::BOTH {
-                    if let Some(id) = ids[source.index()] {
-                        self.flush(source, id)?;
-                    }
+                    self.ended_here.extend(ids[source.index()].map(|id| (source, id)));
                 }
             }
         }
-        Ok(())
     }
 
     /// Checkpoints tell of the state, which no decision need have shown yet.
