@@ -85,18 +85,18 @@ const fn odd(state: OrderState) -> Cell {
 /// Every state (row) and event (column).
 #[rustfmt::skip]
 const TABLE: [[Cell; EVENTS]; STATES] = [
-    //            submit  cancel  replace accepted rejected part    filled  cancelled expired replaced cxl rej rpl rej unknown query  reconciled
-    /* none */    [to(PN), NO,     NO,     NO,      NO,      NO,     NO,     NO,       NO,     NO,      NO,     NO,     NO, NO   , NO    ],
-    /* new */     [NO,     to(PC), NO,     to(W),   to(R),   to(PF), to(F),  to(C),    to(E),  NO,      NO,     NO,     to(U), NO   , RESTS ],
-    /* working */ [NO,     to(PC), to(PR), odd(W),  odd(R),  to(PF), to(F),  to(C),    to(E),  odd(W),  odd(W), odd(W), to(U), NO   , RESTS ],
-    /* partly */  [NO,     to(PC), to(PR), odd(PF), NO,      to(PF), to(F),  to(C),    to(E),  odd(PF), odd(PF),odd(PF),to(U), NO   , RESTS ],
-    /* cancel */  [NO,     NO,     NO,     odd(PC), odd(R),  to(PC), to(F),  to(C),    to(E),  odd(PC), RESTS,  odd(PC),to(U), NO   , to(PC)],
-    /* replace */ [NO,     to(PC), NO,     odd(PR), odd(R),  to(PR), to(F),  to(C),    to(E),  RESTS,   odd(PR),RESTS,  to(U), NO   , to(PR)],
-    /* unknown */ [NO,     NO,     NO,     RESTS,   to(R),   to(PF), to(F),  to(C),    to(E),  RESTS,   RESTS,  RESTS,  odd(U), to(U), RESTS ],
-    /* filled */  [NO,     NO,     NO,     odd(F),  NO,      odd(F), odd(F), odd(F),   odd(F), odd(F),  odd(F), odd(F), odd(F), NO   , NO    ],
-    /* cancelled*/[NO,     NO,     NO,     odd(C),  NO,      odd(C), odd(F), odd(C),   odd(C), odd(C),  odd(C), odd(C), odd(C), NO   , NO    ],
-    /* expired */ [NO,     NO,     NO,     odd(E),  NO,      odd(E), odd(F), odd(E),   odd(E), odd(E),  odd(E), odd(E), odd(E), NO   , NO    ],
-    /* rejected */[NO,     NO,     NO,     NO,      odd(R),  NO,     NO,     NO,       NO,     NO,      odd(R), odd(R), odd(R), NO   , NO    ],
+    //             submit    cancel    replace   accepted  rejected  part      filled    cancelled expired   replaced  cxl rej   rpl rej   unknown   query     reconciled
+    /* none */    [to(PN),   NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO    ],
+    /* new */     [NO,       to(PC),   NO,       to(W),    to(R),    to(PF),   to(F),    to(C),    to(E),    NO,       NO,       NO,       to(U),    NO,       RESTS ],
+    /* working */ [NO,       to(PC),   to(PR),   odd(W),   odd(R),   to(PF),   to(F),    to(C),    to(E),    odd(W),   odd(W),   odd(W),   to(U),    NO,       RESTS ],
+    /* partly */  [NO,       to(PC),   to(PR),   odd(PF),  NO,       to(PF),   to(F),    to(C),    to(E),    odd(PF),  odd(PF),  odd(PF),  to(U),    NO,       RESTS ],
+    /* cancel */  [NO,       NO,       NO,       odd(PC),  odd(R),   to(PC),   to(F),    to(C),    to(E),    odd(PC),  RESTS,    odd(PC),  to(U),    NO,       to(PC)],
+    /* replace */ [NO,       to(PC),   NO,       odd(PR),  odd(R),   to(PR),   to(F),    to(C),    to(E),    RESTS,    odd(PR),  RESTS,    to(U),    NO,       to(PR)],
+    /* unknown */ [NO,       NO,       NO,       RESTS,    to(R),    to(PF),   to(F),    to(C),    to(E),    RESTS,    RESTS,    RESTS,    odd(U),   to(U),    RESTS ],
+    /* filled */  [NO,       NO,       NO,       odd(F),   NO,       odd(F),   odd(F),   odd(F),   odd(F),   odd(F),   odd(F),   odd(F),   odd(F),   NO,       NO    ],
+    /* cancelled*/[NO,       NO,       NO,       odd(C),   NO,       odd(C),   odd(F),   odd(C),   odd(C),   odd(C),   odd(C),   odd(C),   odd(C),   NO,       NO    ],
+    /* expired */ [NO,       NO,       NO,       odd(E),   NO,       odd(E),   odd(F),   odd(E),   odd(E),   odd(E),   odd(E),   odd(E),   odd(E),   NO,       NO    ],
+    /* rejected */[NO,       NO,       NO,       NO,       odd(R),   NO,       NO,       NO,       NO,       NO,       odd(R),   odd(R),   odd(R),   NO,       NO    ],
 ];
 
 /// Where `event` takes an order that is in `state`; `filled` says whether any of it was filled.
