@@ -9,8 +9,8 @@
 //! an agent that never spoke keeps the signal flat. Nothing is allocated per step (ONNX Runtime does, inside a call).
 
 use pawl_journal::record::{
-    AgentId, BarClosed, Body as _, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, InstrumentId, Prediction,
-    Signal, SignalFlags, Step, StepRef, Time, Vote,
+    AgentId, BarClosed, Body as _, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, InstrumentId, Kind,
+    Prediction, Signal, SignalFlags, Step, StepRef, Time, Vote,
 };
 use serde::Serialize;
 
@@ -38,11 +38,13 @@ pub struct Inference {
     unanswered: Box<[u64]>,
     row: Box<[f32; FEATURE_COLUMNS_MAX]>,
     supplied: [Option<Prediction>; AGENTS_MAX],
-    /// Whether the next step takes them.
+    /// Whether there are any.
+    is_supplied: bool,
+    /// Whether the next step takes them, though the models are loaded.
     supplying: bool,
 }
 
-stateful!(Inference { seats, unanswered } but { agents, threshold, instruments, row, supplied, supplying });
+stateful!(Inference { seats, unanswered } but { agents, threshold, instruments, row, supplied, is_supplied, supplying });
 
 /// What one agent said last of one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -127,6 +129,7 @@ impl Inference {
             unanswered: vec![0; agents.len()].into_boxed_slice(),
             row: Box::new([0.0; FEATURE_COLUMNS_MAX]),
             supplied: [None; AGENTS_MAX],
+            is_supplied: false,
             supplying: false,
             agents,
         })
@@ -162,6 +165,7 @@ impl Inference {
     /// As [`Self::supply`], for the agents whose models are not loaded; the others score by themselves.
     pub fn supply_recorded(&mut self, recorded: StepRef<'_>) {
         self.supplied = [None; AGENTS_MAX];
+        self.is_supplied = true;
         for prediction in recorded.all::<Prediction>() {
             if let Some(place) = self.supplied.get_mut(usize::from(prediction.agent.0)) {
                 *place = Some(*prediction);
@@ -270,7 +274,9 @@ impl Inference {
 
 impl Stage for Inference {
     fn on_step(&mut self, step: &mut Step) {
-        if let Some(features) = self.read(step.view()) {
+        if (step.holds(Kind::Features) || step.holds(Kind::BarClosed))
+            && let Some(features) = self.read(step.view())
+        {
             let now = step.time();
             let mut spoke = false;
             for index in 0..self.agents.len() {
@@ -295,7 +301,10 @@ impl Stage for Inference {
                 step.push(&self.signal(features.instrument, now));
             }
         }
-        self.supplied = [None; AGENTS_MAX];
+        if self.is_supplied {
+            self.supplied = [None; AGENTS_MAX];
+            self.is_supplied = false;
+        }
         self.supplying = false;
     }
 }
