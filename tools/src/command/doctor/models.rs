@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pawl_engine::inference::{Backend, InferenceError};
 use pawl_engine::instrument::Instrument;
+use pawl_engine::pipeline::PipelineError;
 
 use super::{Advice, Check};
 use crate::config::{Config, resolve_instruments};
@@ -45,7 +46,7 @@ fn needed(found: anyhow::Result<Vec<(String, Backend)>>) -> Check {
             }
         }
         Err(error) => match error.downcast_ref() {
-            Some(InferenceError::RuntimeMissing { agent, .. }) => Check::fail(
+            Some(PipelineError::Inference(InferenceError::RuntimeMissing { agent, .. })) => Check::fail(
                 NAME,
                 format!("agent {agent} needs it, and it is not there"),
                 install(message(&error)),
@@ -112,7 +113,7 @@ mod tests {
             path: "libonnxruntime.so".into(),
             problem: "no such file".into(),
         };
-        let check = needed(Err(missing.into()));
+        let check = needed(Err(PipelineError::from(missing).into()));
         assert!(check.grade == Grade::Fail && check.found.contains("agent slow"), "{check:?}");
         let check = needed(Err(anyhow::anyhow!("risk.max_position = -1 must be above 0")));
         assert!(check.grade == Grade::Fail, "{check:?}");
