@@ -20,6 +20,7 @@ mod feeds;
 mod follow;
 mod holes;
 mod killed;
+mod machine;
 mod pruned;
 mod python;
 mod real_day;

@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use crossbeam_channel::Receiver;
 use pawl_adapters::control::Server;
+use pawl_adapters::feed::Ahead;
 use pawl_adapters::venue::{Paper, PaperSettings};
-use pawl_engine::inference::{BuiltinModel, Models};
+use pawl_engine::inference::{Backend, BuiltinModel, Models};
 use pawl_engine::instrument::Instrument;
 use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
 use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
 use pawl_engine::runtime::{
-    CommandRequest, Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores,
+    CommandRequest, Cores, MemoryLock, Outcome, Progress, Run, RunOptions, RunTexts, Sources, Threading,
+    keep_off, lock_memory,
 };
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
 use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
@@ -74,6 +76,12 @@ impl Session {
         self.build().map(drop)
     }
 
+    /// What evaluates the model of each agent that has one. Models are loaded for it.
+    pub fn backends(&self) -> anyhow::Result<Vec<(String, Backend)>> {
+        let (pipeline, ..) = self.build()?;
+        Ok(pipeline.inference.models().map(|model| (model.agent.clone(), model.backend)).collect())
+    }
+
     /// Runs on this thread until the feeds end or `stop` is set: nothing is shown, and nobody can command it.
     pub fn backtest(self, journal: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
         let (pipeline, venue, texts) = self.build()?;
@@ -86,14 +94,19 @@ impl Session {
     }
 
     /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
-    pub fn run(self, journal: &Path) -> anyhow::Result<Outcome> {
+    pub fn run(self, journal: &Path) -> anyhow::Result<(Outcome, MemoryLock)> {
         let (pipeline, venue, texts) = self.build()?;
         let stop = stop_on_signals()?;
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
         let options = self.options();
+        let machine = Cores::here();
+        // Before any thread is started: each runs where the one that started it may.
+        keep_off(&options.cores, &machine);
         let snapshot_every = self.config.runtime.snapshot_every;
-        let sources = sources(self.feeds, venue, receiver, stop);
+        let lock = self.config.runtime.lock_memory;
+        let feeds = read_ahead(self.feeds, options.threading, &machine);
+        let sources = sources(feeds, venue, receiver, stop);
         let watched = Arc::clone(&progress);
         let done = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&done);
@@ -114,10 +127,12 @@ impl Session {
             let prepared = prepared?;
             let _server = Server::start(journal, commands, Arc::clone(&progress))
                 .with_context(|| format!("cannot listen for `pawl ctl` in {}", journal.display()))?;
+            let memory =
+                lock_memory(lock).context("runtime.lock_memory = true, but memory cannot be locked")?;
             let run = prepared.begin()?;
             let _shadow =
                 RunShadow::start(journal, snapshot_every, run.resumed_after().0, Arc::clone(&progress))?;
-            anyhow::Ok(run.drive()?)
+            anyhow::Ok((run.drive()?, memory))
         })();
         done.store(true, Ordering::Release);
         watcher.thread().unpark();
@@ -139,12 +154,12 @@ impl Session {
 
     fn options(&self) -> RunOptions {
         let runtime = &self.config.runtime;
-        let available = available_cores();
+        let machine = Cores::here();
         let is_lockstep = runtime.speed == 0.0 && self.feeds.iter().all(|it| !it.feed.is_live());
-        let threading = self.config.threading.threading(available.len(), is_lockstep);
+        let threading = self.config.threading.threading(machine.usable().len(), is_lockstep);
         RunOptions {
             threading,
-            cores: runtime.cores.cores(threading, &available),
+            cores: runtime.cores.cores(threading, &machine),
             waits: runtime.wait.waits(),
             ring_slots: runtime.ring_slots,
             on_ring_full: runtime.ring_full,
@@ -201,6 +216,19 @@ impl Session {
             environment,
         })
     }
+}
+
+/// Lets feeds of the past be read on threads of their own where a core is left for that beside those of the hot threads.
+/// Where there is none, reading in between costs the same and hands nothing over; a live feed does not wait anyway.
+fn read_ahead(feeds: Vec<NamedFeed>, threading: Threading, machine: &Cores) -> Vec<NamedFeed> {
+    if machine.usable().len() <= threading.threads() {
+        return feeds;
+    }
+    let ahead = |it: NamedFeed| {
+        let feed = if it.feed.is_live() { it.feed } else { Box::new(Ahead::of(it.feed)) };
+        NamedFeed { feed, ..it }
+    };
+    feeds.into_iter().map(ahead).collect()
 }
 
 fn sources(

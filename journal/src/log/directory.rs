@@ -54,6 +54,12 @@ pub(super) fn spare_name(index: u64) -> String {
     format!("spare-{index:020}.pawl")
 }
 
+/// Whether a file of this name in a directory makes that a journal's: a segment, or one to be.
+#[must_use]
+pub fn is_segment_name(name: &OsStr) -> bool {
+    matches!(Name::of(name), Name::Segment(_) | Name::Spare(_))
+}
+
 impl<S: Storage> Directory<S> {
     /// The directory of a storage.
     pub(super) fn new(storage: S) -> Self {
@@ -202,6 +208,10 @@ mod tests {
             "lock",
         ] {
             assert_eq!(name(foreign), Name::Foreign(foreign.to_owned()));
+            assert!(!is_segment_name(OsStr::new(foreign)));
         }
+        assert!(is_segment_name(OsStr::new("00000000000000000001.pawl")));
+        assert!(is_segment_name(OsStr::new("spare-00000000000000000002.pawl")));
+        assert!(!is_segment_name(OsStr::new("00000000000000000001.idx")));
     }
 }

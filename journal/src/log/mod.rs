@@ -59,6 +59,7 @@ pub use appender::{Appender, Recovered, SealReason};
 pub use claim::Claim;
 pub use cursor::{Cursor, CursorEntry, CursorPlace};
 pub use cut::Quarantined;
+pub use directory::is_segment_name;
 pub use error::{CursorDamage, Damage, HeaderDamage, JournalError};
 pub use frame::Frame;
 pub use lineage::Origin;
