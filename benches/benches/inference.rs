@@ -2,7 +2,8 @@
 //!
 //! Topology: rows in memory, another one at each call, one thread, as fast as it goes; models made up, of the size and form
 //! that exporters give them. The baseline is the same loop around nothing: the clock. A regression here is one of every
-//! step with a model. `pawl bench inference` stands ONNX Runtime beside it.
+//! step with a model. `pawl bench inference` stands ONNX Runtime beside it. An argument names the models to measure, or a
+//! part of their names.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,14 +15,17 @@ use pawl_engine::runtime::Latency;
 const SEED: u64 = 1;
 
 fn main() {
-    let is_short = std::env::args().any(|argument| matches!(argument.as_str(), "--smoke" | "--test"));
+    let (flags, names): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let is_short = flags.iter().any(|flag| matches!(flag.as_str(), "--smoke" | "--test"));
     let calls = if is_short { 2_000 } else { 200_000 };
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part));
     let rows = specimen_rows(4_096, SEED);
     println!("inference: {calls} rows of {SPECIMEN_COLUMNS} columns, one thread");
     println!();
     println!("{:<28} {:>8} {:>8} {:>8} {:>8} {:>10}", "ns per row", "p50", "p90", "p99", "p99.9", "max");
     measure("base: nothing", &rows, calls, |_| [1.0, 0.0, 0.0, 0.0]);
-    for specimen in Specimen::ALL {
+    for specimen in Specimen::ALL.into_iter().filter(|specimen| is_wanted(specimen.name())) {
         if let Ok(mut model) = NativeModel::from_onnx(&specimen.to_onnx(SEED), SPECIMEN_COLUMNS) {
             measure(specimen.name(), &rows, calls, |row| model.score(row));
         }

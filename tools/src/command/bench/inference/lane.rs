@@ -84,7 +84,7 @@ impl Lane {
         let bytes = std::fs::read(&path).with_context(cannot)?;
         let native = match specimen {
             Specimen::Perceptron => None,
-            _ => Some(NativeModel::from_onnx(&bytes, SPECIMEN_COLUMNS)?).map(Evaluator::Native),
+            _ => Some(Evaluator::Native(NativeModel::from_onnx(&bytes, SPECIMEN_COLUMNS)?)),
         };
         let (runtime, missing) = match OrtModel::from_onnx(&bytes, SPECIMEN_COLUMNS) {
             Ok(model) => (Some(Evaluator::OnnxRuntime(model)), None),
