@@ -69,7 +69,7 @@ fn without_onnx_runtime_its_rows_are_left_out_and_the_way_to_it_is_told() {
     let mut expected = vec![("baseline: nothing", None)];
     expected.extend(BOTH.map(|model| (model, Some("native"))));
     assert_eq!(rows(&report), expected);
-    let told = run(&["--only", "perceptron,logistic"]);
+    let told = run(&["--only", "perceptron,logistic", "--rate", "10000"]);
     for part in [
         "Conditions",
         "What one row takes, 10,000 a second",
@@ -87,9 +87,7 @@ fn without_onnx_runtime_its_rows_are_left_out_and_the_way_to_it_is_told() {
 #[test]
 fn nonsense_is_refused() {
     let scratch = scratch();
-    for wrong in
-        [&["--only", "oracle"][..], &["--rate", "0"], &["--seconds", "never"], &["--dir", "/missing"]]
-    {
+    for wrong in [&["--only", "oracle"][..], &["--rate", "0"], &["--count", "1999"], &["--dir", "/missing"]] {
         let finished = pawl(&[&["bench", "inference", "--quick"][..], wrong].concat()).expect(2);
         assert!(finished.stdout.is_empty(), "{finished:?}");
     }

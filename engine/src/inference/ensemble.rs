@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Invariants of a value of this type: every tree is a tree (each node has one parent, no cycle), every feature is a
-//! column, every target is below the number of targets, every leaf has a weight, and none two for a target. Meaning of the attributes: ONNX-ML
-//! operators `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (<https://onnx.ai/onnx/operators/>); where the text
-//! leaves a case open (one class id for two classes, base values), ONNX Runtime's answer is taken.
+//! column, every target is below the number of targets, every leaf has a weight, and none has two for a target. Meaning
+//! of the attributes: ONNX-ML operators `TreeEnsembleClassifier` and `TreeEnsembleRegressor`
+//! (<https://onnx.ai/onnx/operators/>); where the text leaves a case open (one class id for two classes, base values),
+//! ONNX Runtime's answer is taken.
 
 use std::collections::BTreeMap;
 

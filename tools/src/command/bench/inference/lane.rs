@@ -17,6 +17,9 @@ const SEED: u64 = 1;
 /// Rows that are scored in turn: more than a processor's branch predictor could learn.
 const ROWS: usize = 4_096;
 
+/// Calls of a turn.
+pub const CALLS: usize = 2_000;
+
 /// How far the backends may be apart.
 const TOLERANCE: f32 = 1e-6;
 
@@ -116,11 +119,10 @@ impl Lane {
     /// One turn: calls, then their readings.
     fn turn(&mut self, plan: &Plan, tape: &mut Tape) -> Result<(), Failure> {
         tape.rewind();
-        let calls = (plan.rate as f64 * plan.turn.as_secs_f64()) as usize;
         let start = Instant::now();
-        let pace = Pace::new(start, Some(plan.rate));
+        let pace = Pace::new(start, plan.rate);
         let mut is_right = true;
-        for index in 0..calls {
+        for index in 0..CALLS {
             if index % 64 == 0 {
                 plan.stop.check()?;
             }
@@ -147,9 +149,8 @@ impl Lane {
 
 /// Measures every lane, in turns.
 pub fn drive(plan: &Plan, lanes: &mut [Lane]) -> anyhow::Result<()> {
-    let calls = (plan.rate as f64 * plan.turn.as_secs_f64()) as usize;
-    let mut tape = Tape::new(calls);
-    let bar = Bar::new("inference", (plan.turns * lanes.len()) as u64);
+    let mut tape = Tape::new(CALLS);
+    let bar = Bar::new("inference", plan.turns * lanes.len() as u64);
     let mut done = 0;
     for _ in 0..plan.turns {
         for lane in lanes.iter_mut() {

@@ -4,14 +4,14 @@
 //!  one pinned thread:   turn 1: baseline, XGBoost native, XGBoost ONNX Runtime, LightGBM native ..;   turn 2: baseline, ..
 //! ```
 //!
-//! Topology: rows in memory, another one at each call, calls paced open-loop. The models are made up, of the size and
+//! Topology: rows in memory, another one at each call; calls one behind the other, which keeps the model in the cache, or paced
+//! open-loop. The models are made up, of the size and
 //! form that exporters give them, and written as ONNX files that both backends load. The baseline is the same loop and the
 //! same two clock readings around nothing. A regression is one of every step with a model.
 
 mod lane;
 
 use std::fmt;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use pawl_engine::inference::{LIBRARY_VARIABLE, Specimen};
@@ -23,12 +23,12 @@ use crate::measure::{
 };
 use crate::output::{Table, thousands};
 
-use self::lane::{Evaluator, Lane, drive};
+use self::lane::{CALLS, Evaluator, Lane, drive};
 
 /// Measure inference: one row through trees, linear models and a perceptron, beside ONNX Runtime.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  pawl bench inference\n  pawl bench inference --only xgboost --seconds 30\n  \
+    after_help = "Examples:\n  pawl bench inference\n  pawl bench inference --only xgboost --rate 10000\n  \
     ORT_DYLIB_PATH=/opt/onnxruntime/libonnxruntime.so pawl bench inference\n  pawl bench inference --quick --json\n\n\
     Exit codes: 0 measured (aims that are not met are told, not failed; without ONNX Runtime its rows are left out),\n\
     1 what was measured gave a wrong answer, 2 could not measure, 3 interrupted. The whole takes about a minute.\n\
@@ -37,12 +37,12 @@ use self::lane::{Evaluator, Lane, drive};
 pub struct Inference {
     #[command(flatten)]
     sections: Sections<Section>,
-    /// Seconds that each row is measured [default: 5]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    seconds: Option<u64>,
-    /// Rows scored a second, by each in its turn
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
-    rate: u64,
+    /// Rows that each scores, in turns of 2000 [default: 200000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(2_000..=1_000_000_000))]
+    count: Option<u64>,
+    /// Rows a second, as ticks would come; without it as fast as it goes
+    #[arg(long, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    rate: Option<u64>,
 }
 
 /// What can be measured alone.
@@ -78,9 +78,8 @@ struct Plan {
     place: Place,
     cores: Cores,
     stop: Stop,
-    turns: usize,
-    turn: Duration,
-    rate: u64,
+    turns: u64,
+    rate: Option<u64>,
 }
 
 /// Everything that was measured.
@@ -95,7 +94,7 @@ struct Report {
 /// What one row takes, model by model.
 #[derive(Debug, Serialize)]
 struct Scores {
-    rate_per_second: u64,
+    rate_per_second: Option<u64>,
     rows: Vec<Row>,
     /// Why ONNX Runtime was not measured.
     onnx_runtime_missing: Option<String>,
@@ -134,23 +133,19 @@ impl Inference {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let (run, turn) = match (self.seconds, self.sections.quick) {
-            (None, true) => (Duration::from_millis(200), Duration::from_millis(200)),
-            (seconds, _) => (Duration::from_secs(seconds.unwrap_or(5)), Duration::from_millis(500)),
-        };
+        let count = self.count.unwrap_or(if self.sections.quick { CALLS as u64 } else { 200_000 });
         Ok(Plan {
             place: self.sections.place()?,
             cores: Cores::usable(),
             stop: Stop::on_signals()?,
-            turns: (run.as_nanos() / turn.as_nanos()).max(1) as usize,
-            turn,
+            turns: count / CALLS as u64,
             rate: self.rate,
         })
     }
 }
 
 impl Scores {
-    fn of(lanes: &[Lane], rate_per_second: u64, missing: Option<String>) -> Self {
+    fn of(lanes: &[Lane], rate_per_second: Option<u64>, missing: Option<String>) -> Self {
         let spreads: Vec<Spread> = lanes.iter().map(|lane| lane.took.spread()).collect();
         let median = |model: &str, backend| {
             let at = lanes.iter().position(|lane| lane.model == model && lane.backend() == Some(backend));
@@ -187,8 +182,9 @@ impl Scores {
 
 impl fmt::Display for Scores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = thousands(self.rate_per_second);
-        writeln!(f, "What one row takes, {rate} a second (ns; + is over the baseline)")?;
+        let rate = self.rate_per_second.map(|rate| format!("{} a second", thousands(rate)));
+        let rate = rate.unwrap_or_else(|| "as fast as it goes".to_owned());
+        writeln!(f, "What one row takes, {rate} (ns; + is over the baseline)")?;
         let mut table = Table::new(&heads(&["", ""], &["+p50", "+p99", "+p99.9", "by ONNX Runtime"]));
         for row in &self.rows {
             let mut cells = vec![row.model.to_owned(), row.backend.unwrap_or_default().to_owned()];
