@@ -5,6 +5,7 @@ mod support;
 mod allocation;
 mod bad_input;
 mod bench;
+mod bench_inference;
 mod bisect;
 mod bundle;
 mod checkpoint;

@@ -3,6 +3,7 @@
 //! Every one prints its conditions first, measures an empty baseline in the same run, reports percentiles to the
 //! maximum, checks its answer, and has a `--quick` form that the test suite runs.
 
+mod inference;
 mod journal;
 mod replay;
 
@@ -25,6 +26,7 @@ pub struct Bench {
 
 #[derive(Subcommand)]
 enum Which {
+    Inference(inference::Inference),
     Journal(journal::Journal),
     Replay(replay::Replay),
 }
@@ -33,6 +35,7 @@ impl Bench {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
         let result = match self.which {
+            Which::Inference(it) => it.run(),
             Which::Journal(it) => it.run(),
             Which::Replay(it) => it.run(),
         };
