@@ -7,6 +7,7 @@ use pawl_journal::log::{Appender, JournalError, SealReason, Watermarks};
 use pawl_journal::record::{RunEnded, RunStarted, Sequence, Stamps, Step, Time};
 
 use super::clock::{Clock, Instant};
+use super::counters::{CoreCounters, ModelMeter};
 use super::progress::Progress;
 use super::ring::Envelope;
 use crate::pipeline::{Passed, Pipeline};
@@ -23,12 +24,13 @@ pub(crate) struct Core {
     before: Option<(Instant, Instant)>,
     progress: Arc<Progress>,
     mode: Mode,
+    counters: Option<CoreCounters>,
 }
 
 impl Core {
     /// A core over a pipeline in the state that the journal's last step left.
     pub(crate) fn new(
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
         journal: Appender,
         clock: Clock,
         stamps: bool,
@@ -36,7 +38,11 @@ impl Core {
     ) -> Self {
         let mode = pipeline.risk.mode();
         progress.mode.store(mode.code(), Ordering::Relaxed);
-        Self { pipeline, step: Step::new(), journal, clock, stamps, before: None, progress, mode }
+        let counters = progress.counters().map(|counters| {
+            pipeline.inference.set_meter(Box::new(ModelMeter::new(Arc::clone(counters), clock.clone())));
+            CoreCounters::new(Arc::clone(counters), mode)
+        });
+        Self { pipeline, step: Step::new(), journal, clock, stamps, before: None, progress, mode, counters }
     }
 
     /// Runs one input through the stages and commits the step.
@@ -51,7 +57,7 @@ impl Core {
         } else {
             self.pipeline.run(&mut self.step, |_| {});
             self.publish_mode();
-            self.journal.append(&self.step)
+            self.commit()
         }
     }
 
@@ -61,7 +67,20 @@ impl Core {
         if self.pipeline.risk.mode() != self.mode {
             self.mode = self.pipeline.risk.mode();
             self.progress.mode.store(self.mode.code(), Ordering::Relaxed);
+            if let Some(counters) = &mut self.counters {
+                counters.mode(self.mode);
+            }
         }
+    }
+
+    /// Commits a step without stamps, and counts it.
+    #[inline]
+    fn commit(&mut self) -> Result<(), JournalError> {
+        self.journal.append(&self.step)?;
+        if let Some(counters) = &mut self.counters {
+            counters.step(self.step.view(), None);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -89,7 +108,11 @@ impl Core {
         self.step.push(&stamps);
         self.publish_mode();
         self.journal.append(&self.step)?;
-        self.before = Some((received, self.clock.now()));
+        let committed = self.clock.now();
+        self.before = Some((received, committed));
+        if let Some(counters) = &mut self.counters {
+            counters.step(self.step.view(), Some((&stamps, self.clock.stamp(received, committed))));
+        }
         Ok(())
     }
 
@@ -127,7 +150,7 @@ impl Core {
         self.step.begin(sequence, time);
         started.push(&mut self.step, settings, environment);
         self.pipeline.pass_by(self.step.view());
-        self.journal.append(&self.step)?;
+        self.commit()?;
         Ok(sequence)
     }
 
@@ -143,7 +166,7 @@ impl Core {
     ) -> Result<Sequence, JournalError> {
         let sequence = self.begin_ended(time, ended, message);
         self.pipeline.end_run(&mut self.step);
-        self.journal.append(&self.step)?;
+        self.commit()?;
         self.journal.seal(SealReason::Ended)?;
         Ok(sequence)
     }
@@ -159,7 +182,7 @@ impl Core {
         // Neither may fit; the seal always does. Without a checkpoint: the stages are a step ahead of the journal.
         for message in [message, ""] {
             self.begin_ended(time, ended, message);
-            if self.journal.append(&self.step).is_ok() {
+            if self.commit().is_ok() {
                 break;
             }
         }

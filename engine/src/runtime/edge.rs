@@ -19,6 +19,7 @@ use pawl_journal::record::{Command, EndReason, RunEnded, Sequence, Time};
 
 use super::clock::{Clock, Instant};
 use super::core::Core;
+use super::counters::{EdgeCounters, GatewayCounters};
 use super::error::RunError;
 use super::gateway::Gateway;
 use super::health::SupplyWatch;
@@ -90,6 +91,7 @@ pub(crate) struct Edge {
     is_look_due: bool,
     ring_full: u64,
     idle: u32,
+    counters: Option<EdgeCounters>,
 }
 
 impl Edge {
@@ -97,7 +99,7 @@ impl Edge {
     #[expect(clippy::too_many_arguments, reason = "called once, by `run`, with all that the edge owns")]
     pub(crate) fn new(
         ingress: Ingress,
-        gateway: Gateway,
+        mut gateway: Gateway,
         clock: Clock,
         published: Sequence,
         speed: Option<f64>,
@@ -109,6 +111,8 @@ impl Edge {
         let pace = speed.map(|speed| Pace { speed, event: begin, wall: clock.now() });
         progress.sequence.store(published.0, Ordering::Relaxed);
         progress.time.store(ingress.now().0.cast_unsigned(), Ordering::Relaxed);
+        let counters = progress.counters().cloned();
+        gateway.set_counters(counters.clone().map(GatewayCounters::new));
         Self {
             ingress,
             gateway,
@@ -125,6 +129,7 @@ impl Edge {
             is_look_due: true,
             ring_full: 0,
             idle: 0,
+            counters: counters.map(EdgeCounters::new),
         }
     }
 
@@ -210,6 +215,13 @@ impl Edge {
         self.ring_full
     }
 
+    /// The ring has so many slots.
+    pub(crate) fn set_ring(&mut self, slots: usize) {
+        if let Some(counters) = &mut self.counters {
+            counters.ring(slots);
+        }
+    }
+
     /// See [`Gateway::latencies`].
     pub(crate) const fn latencies(&self) -> (&Latency, &Latency) {
         self.gateway.latencies()
@@ -268,6 +280,7 @@ impl Edge {
             self.wait(line)?;
         }
         self.answer_all(self.published);
+        self.count_ingress();
         Ok(())
     }
 
@@ -285,10 +298,17 @@ impl Edge {
         Ok(())
     }
 
+    fn count_ingress(&mut self) {
+        if let Some(counters) = &mut self.counters {
+            counters.ingress(self.ingress.counts(), self.ring_full);
+        }
+    }
+
     /// Adds no risk when the disk runs out of room for the journal, long before a step does not fit.
     #[cold]
     fn look_at_supply(&mut self, line: &mut Line) -> Result<(), RunError> {
         self.is_look_due = false;
+        self.count_ingress();
         match self.supply.look(self.gateway.health().supply()) {
             Some(command) => self.publish_command(line, command),
             None => Ok(()),

@@ -377,6 +377,7 @@ fn drive_single(edge: &mut Edge, core: Core, options: &RunOptions) -> Driven {
 
 fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<Driven, RunError> {
     let (publisher, subscriber) = ring(options.ring_slots);
+    edge.set_ring(options.ring_slots);
     let alive = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&alive);
     let pipeline_core = options.cores.get(1).copied();

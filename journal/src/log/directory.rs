@@ -160,8 +160,8 @@ impl Name {
             }
         }
         match text {
-            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "followers" | "counters"
-            | "pruned.json" | "pruned.run_started" => Self::Ours,
+            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "followers"
+            | "counters" | "pruned.json" | "pruned.run_started" => Self::Ours,
             _ if text.ends_with(".idx") || text.ends_with(".unfinished") || text.starts_with("spare-") => {
                 Self::Ours
             }

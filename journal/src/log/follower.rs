@@ -101,8 +101,11 @@ impl Follower {
     /// [`JournalError::Io`] if the folder of the followers cannot be listed.
     pub fn list(dir: &Path) -> Result<Vec<FollowerEntry>, JournalError> {
         let folder = dir.join(FOLDER);
-        let mut entries: Vec<_> =
-            files(&folder)?.iter().filter(|path| beside::is_claimed(path)).filter_map(|path| read(path)).collect();
+        let mut entries: Vec<_> = files(&folder)?
+            .iter()
+            .filter(|path| beside::is_claimed(path))
+            .filter_map(|path| read(path))
+            .collect();
         entries.sort_by_key(|entry| (entry.pid, entry.started));
         Ok(entries)
     }
@@ -165,9 +168,8 @@ fn entry_of(bytes: &[u8]) -> Option<FollowerEntry> {
     let bytes: &[u8; BYTES] = bytes.try_into().ok()?;
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     let half = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    let is_whole = &bytes[..8] == MAGIC
-        && half(8) == VERSION
-        && half(BYTES - 4) == crc32c::crc32c(&bytes[..BYTES - 4]);
+    let is_whole =
+        &bytes[..8] == MAGIC && half(8) == VERSION && half(BYTES - 4) == crc32c::crc32c(&bytes[..BYTES - 4]);
     let name_bytes = half(12) as usize;
     if !is_whole || name_bytes > NAME_BYTES_MAX {
         return None;
@@ -193,8 +195,11 @@ mod tests {
         let mut first = Follower::register(home.path(), "dashboard", Sequence(1)).unwrap();
         let second = Follower::register(home.path(), &"é".repeat(40), Sequence(9)).unwrap();
         first.reached(Sequence(77)).unwrap();
-        let told: Vec<_> =
-            Follower::list(home.path()).unwrap().into_iter().map(|it| (it.name, it.next_sequence.0)).collect();
+        let told: Vec<_> = Follower::list(home.path())
+            .unwrap()
+            .into_iter()
+            .map(|it| (it.name, it.next_sequence.0))
+            .collect();
         assert_eq!(told, [("dashboard".to_owned(), 77), ("é".repeat(16), 9)]);
         drop(second);
         let dead = home.path().join("followers/1-0");
@@ -207,12 +212,8 @@ mod tests {
 
     #[test]
     fn every_changed_byte_is_noticed() {
-        let entry = FollowerEntry {
-            name: "x".to_owned(),
-            pid: 7,
-            started: Time(1),
-            next_sequence: Sequence(5),
-        };
+        let entry =
+            FollowerEntry { name: "x".to_owned(), pid: 7, started: Time(1), next_sequence: Sequence(5) };
         let whole = bytes_of(&entry);
         assert_eq!(entry_of(&whole), Some(entry));
         for at in 0..BYTES {

@@ -99,10 +99,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let _journal = Appender::create_or_open(home.path(), &JournalOptions::default()).unwrap();
         std::fs::create_dir(home.path().join(NAME)).unwrap();
-        for error in [
-            SharedWords::create(home.path(), 1).unwrap_err(),
-            SharedWords::read(home.path(), 1).unwrap_err(),
-        ] {
+        for error in
+            [SharedWords::create(home.path(), 1).unwrap_err(), SharedWords::read(home.path(), 1).unwrap_err()]
+        {
             assert!(matches!(error, JournalError::WrongKind { .. }), "{error}");
         }
     }

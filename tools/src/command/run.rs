@@ -107,6 +107,9 @@ impl Run {
                 runtime.speed
             );
         }
+        if !config.metrics.listen.is_empty() && !runtime.counters {
+            bail!("metrics.listen = {:?} needs runtime.counters = true: it shows them", config.metrics.listen);
+        }
         if let CoreChoice::These(cores) = &runtime.cores {
             let available = available_cores();
             let twice = cores.iter().enumerate().any(|(index, core)| cores[..index].contains(core));
