@@ -20,7 +20,7 @@ use pawl_engine::pipeline::Pipeline;
 use pawl_engine::port::FeedTick;
 use pawl_engine::risk::RiskSettings;
 use pawl_engine::runtime::{
-    IngressSettings, Outcome, Progress, Run, RunOptions, RunTexts, Sources, Threading,
+    IngressSettings, Outcome, Progress, RingFull, Run, RunOptions, RunTexts, Sources, Threading,
 };
 use pawl_engine::settings::{AccountSettings, CheckpointSettings, Settings};
 use pawl_journal::log::JournalOptions;
@@ -54,7 +54,8 @@ fn main() {
         }
         println!("{load}");
         for (index, (name, ..)) in VARIANTS.iter().enumerate() {
-            let ratios: Vec<f64> = spent[index].iter().zip(&spent[0]).map(|(own, plain)| own / plain).collect();
+            let ratios: Vec<f64> =
+                spent[index].iter().zip(&spent[0]).map(|(own, plain)| own / plain).collect();
             println!("  {name:<10} {:>7.1} ns a step  {:>6.3}", median(&spent[index]), median(&ratios));
         }
     }
@@ -105,7 +106,9 @@ fn run(settings: &Settings, ticks: &[FeedTick], stamps: bool, counters: bool) ->
     let options = RunOptions {
         threading: Threading::Single,
         cores: Vec::new(),
+        waits: Vec::new(),
         ring_slots: 1_024,
+        on_ring_full: RingFull::Wait,
         speed: None,
         stamps,
         journal: JournalOptions { segment_bytes: 256 << 20, ..JournalOptions::default() },

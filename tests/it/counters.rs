@@ -57,7 +57,12 @@ fn number(value: &Value) -> u64 {
 }
 
 fn all(value: &Value) -> BTreeMap<String, u64> {
-    value.as_object().expect("an object").iter().map(|(label, count)| (label.clone(), number(count))).collect()
+    value
+        .as_object()
+        .expect("an object")
+        .iter()
+        .map(|(label, count)| (label.clone(), number(count)))
+        .collect()
 }
 
 /// The same, from one look of `pawl top --json`.
@@ -95,7 +100,7 @@ const LIVELY: [&str; 8] = [
 #[test]
 fn counters_are_what_the_journal_holds_in_every_threading_mode() {
     let scratch = scratch();
-    for threading in ["single", "fused"] {
+    for threading in ["single", "fused", "staged"] {
         let journal = scratch.path().join(threading);
         let feed = btcusd();
         let arguments = ["--feed", &feed, "--symbol", "BTCUSD", "--threading", threading];
@@ -130,7 +135,8 @@ fn a_run_that_does_not_count_leaves_no_file_and_decides_the_same() {
         run(&journal, &arguments).expect(0);
         (crate::support::output_hash(&journal), journal.join("counters").exists())
     };
-    let (counted, uncounted) = (hash("with", "runtime.counters=true"), hash("without", "runtime.counters=false"));
+    let (counted, uncounted) =
+        (hash("with", "runtime.counters=true"), hash("without", "runtime.counters=false"));
     assert_eq!((counted.1, uncounted.1), (true, false));
     assert_eq!(counted.0, uncounted.0);
     let journal = scratch.path().join("without");
@@ -187,7 +193,14 @@ fn a_run_goes_on_where_its_counters_cannot_be_shown() {
 fn serving(journal: &Path) -> (Child, u16) {
     let feed = eurusd();
     let mut arguments = vec!["run", "--journal", text(journal), "--feed", &feed, "--symbol", "EURUSD"];
-    arguments.extend(["--set", "runtime.cores=none", "--speed", "3000", "--set", "metrics.listen=127.0.0.1:0"]);
+    arguments.extend([
+        "--set",
+        "runtime.cores=none",
+        "--speed",
+        "3000",
+        "--set",
+        "metrics.listen=127.0.0.1:0",
+    ]);
     let mut engine = command(binary(), &arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -195,7 +208,8 @@ fn serving(journal: &Path) -> (Child, u16) {
         .expect("pawl runs");
     let mut told = String::new();
     BufReader::new(engine.stderr.take().expect("piped")).read_line(&mut told).expect("UTF-8");
-    let port = told.trim_end().strip_suffix("/metrics").and_then(|rest| rest.rsplit(':').next()?.parse().ok());
+    let port =
+        told.trim_end().strip_suffix("/metrics").and_then(|rest| rest.rsplit(':').next()?.parse().ok());
     (engine, port.unwrap_or_else(|| panic!("no port in {told:?}")))
 }
 
@@ -294,7 +308,8 @@ fn a_running_engine_is_scraped_watched_and_followed_and_agrees_with_its_journal(
     let look = loop {
         let look = top(&journal);
         assert_eq!(look["state"], "running", "{look}");
-        let kinds: Vec<_> = look["tailers"].as_array().expect("tailers").iter().map(|it| &it["kind"]).collect();
+        let kinds: Vec<_> =
+            look["tailers"].as_array().expect("tailers").iter().map(|it| &it["kind"]).collect();
         if ["engine", "live", "cursor"].iter().all(|kind| kinds.contains(&&Value::from(*kind))) {
             break look;
         }
@@ -312,7 +327,10 @@ fn a_running_engine_is_scraped_watched_and_followed_and_agrees_with_its_journal(
     let held = held(&journal);
     let look = top(&journal);
     assert_eq!(counted(&look), held);
-    assert!(sum_of(&scraped, "pawl_ticks_total") <= held.ticks && sum_of(&scraped, "pawl_steps_total") <= held.steps);
+    assert!(
+        sum_of(&scraped, "pawl_ticks_total") <= held.ticks
+            && sum_of(&scraped, "pawl_steps_total") <= held.steps
+    );
     let tailers = look["tailers"].as_array().expect("tailers");
     assert_eq!(tailers.len(), 1, "only the cursor stays: {look}");
     assert_eq!((&tailers[0]["name"], &tailers[0]["behind"]), (&"db".into(), &0.into()));
@@ -340,7 +358,10 @@ fn an_engine_that_was_killed_is_told_from_one_that_ended_and_shows_its_last_valu
     let shown = pawl(&["top", text(&journal), "--once"]).expect(0).stdout;
     assert!(shown.contains("gone without ending") && shown.contains("tailer"), "{shown}");
     // Not a terminal: it ends by itself, for nothing more is to come.
-    assert_eq!(pawl(&["top", text(&journal), "--json", "--interval", "100ms"]).expect(0).stdout.lines().count(), 1);
+    assert_eq!(
+        pawl(&["top", text(&journal), "--json", "--interval", "100ms"]).expect(0).stdout.lines().count(),
+        1
+    );
 }
 
 #[test]

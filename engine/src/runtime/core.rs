@@ -15,10 +15,15 @@ use crate::risk::{Mode, RiskView};
 
 /// Completes steps and commits them.
 pub(crate) struct Core {
-    pipeline: Pipeline,
-    step: Step,
-    journal: Appender,
-    clock: Clock,
+    pub(super) pipeline: Pipeline,
+    pub(super) step: Step,
+    pub(super) writer: Writer,
+}
+
+/// Commits complete steps, on the thread of the last stage.
+pub(crate) struct Writer {
+    pub(super) journal: Appender,
+    pub(super) clock: Clock,
     stamps: bool,
     /// Receipt and commit of the step before.
     before: Option<(Instant, Instant)>,
@@ -42,7 +47,8 @@ impl Core {
             pipeline.inference.set_meter(Box::new(ModelMeter::new(Arc::clone(counters), clock.clone())));
             CoreCounters::new(Arc::clone(counters), mode)
         });
-        Self { pipeline, step: Step::new(), journal, clock, stamps, before: None, progress, mode, counters }
+        let writer = Writer { journal, clock, stamps, before: None, progress, mode, counters };
+        Self { pipeline, step: Step::new(), writer }
     }
 
     /// Runs one input through the stages and commits the step.
@@ -51,69 +57,18 @@ impl Core {
     /// [`JournalError`] if the step could not be committed; the engine must stop then.
     #[inline]
     pub(crate) fn process(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
-        envelope.input.begin(&mut self.step, envelope.sequence, envelope.time);
-        if self.stamps {
-            self.process_stamped(envelope)
+        let Self { pipeline, step, writer } = self;
+        envelope.input.begin(step, envelope.sequence, envelope.time);
+        if writer.stamps {
+            let clock = &writer.clock;
+            let received = envelope.received;
+            let mut stamps = writer.begin_stamps(received, envelope.published);
+            pipeline.run(step, |passed| set(&mut stamps, passed, clock.stamp(received, clock.now())));
+            writer.commit_stamped(step, pipeline.risk.mode(), received, &stamps)
         } else {
-            self.pipeline.run(&mut self.step, |_| {});
-            self.publish_mode();
-            self.commit()
+            pipeline.run(step, |_| {});
+            writer.commit(step, pipeline.risk.mode())
         }
-    }
-
-    /// Tells the outside what the engine may do, before the step that decided it is visible.
-    #[inline]
-    fn publish_mode(&mut self) {
-        if self.pipeline.risk.mode() != self.mode {
-            self.mode = self.pipeline.risk.mode();
-            self.progress.mode.store(self.mode.code(), Ordering::Relaxed);
-            if let Some(counters) = &mut self.counters {
-                counters.mode(self.mode);
-            }
-        }
-    }
-
-    /// Commits a step without stamps, and counts it.
-    #[inline]
-    fn commit(&mut self) -> Result<(), JournalError> {
-        self.journal.append(&self.step)?;
-        if let Some(counters) = &mut self.counters {
-            counters.step(self.step.view(), None);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn process_stamped(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
-        let clock = &self.clock;
-        let received = envelope.received;
-        let mut stamps = Stamps {
-            received: clock.unix(received),
-            published_ns: clock.stamp(received, envelope.published),
-            taken_ns: clock.stamp(received, clock.now()),
-            committed_before_ns: self
-                .before
-                .map_or(0, |(received, committed)| clock.stamp(received, committed)),
-            ..Stamps::default()
-        };
-        self.pipeline.run(&mut self.step, |passed| {
-            let stamp = clock.stamp(received, clock.now());
-            match passed {
-                Passed::Feature => stamps.feature_ns = stamp,
-                Passed::Inference => stamps.inference_ns = stamp,
-                Passed::Risk => stamps.risk_ns = stamp,
-                Passed::Order => stamps.order_ns = stamp,
-            }
-        });
-        self.step.push(&stamps);
-        self.publish_mode();
-        self.journal.append(&self.step)?;
-        let committed = self.clock.now();
-        self.before = Some((received, committed));
-        if let Some(counters) = &mut self.counters {
-            counters.step(self.step.view(), Some((&stamps, self.clock.stamp(received, committed))));
-        }
-        Ok(())
     }
 
     /// Lets the threads behind the journal have what they asked of its writer.
@@ -122,12 +77,20 @@ impl Core {
     /// As [`Self::process`].
     #[inline]
     pub(crate) fn tend(&mut self) -> Result<(), JournalError> {
-        self.journal.tend()
+        self.writer.tend()
+    }
+
+    /// The part of the engine that panicked on this thread.
+    pub(crate) const fn part(&self) -> &'static str {
+        match self.pipeline.panicked() {
+            Some(stage) => stage.part(),
+            None => "engine",
+        }
     }
 
     /// How far the journal is durable.
     pub(crate) fn watermarks(&self) -> Watermarks {
-        self.journal.watermarks()
+        self.writer.journal.watermarks()
     }
 
     /// Positions and account after the last step.
@@ -146,11 +109,11 @@ impl Core {
         settings: &str,
         environment: &str,
     ) -> Result<Sequence, JournalError> {
-        let sequence = self.journal.next_sequence();
+        let sequence = self.writer.journal.next_sequence();
         self.step.begin(sequence, time);
         started.push(&mut self.step, settings, environment);
         self.pipeline.pass_by(self.step.view());
-        self.commit()?;
+        self.writer.append(&self.step)?;
         Ok(sequence)
     }
 
@@ -166,8 +129,8 @@ impl Core {
     ) -> Result<Sequence, JournalError> {
         let sequence = self.begin_ended(time, ended, message);
         self.pipeline.end_run(&mut self.step);
-        self.commit()?;
-        self.journal.seal(SealReason::Ended)?;
+        self.writer.append(&self.step)?;
+        self.writer.journal.seal(SealReason::Ended)?;
         Ok(sequence)
     }
 
@@ -178,22 +141,123 @@ impl Core {
     /// [`JournalError`] if it cannot even be sealed.
     pub(crate) fn run_failed(&mut self, ended: &RunEnded, message: &str) -> Result<Sequence, JournalError> {
         // What was published and not committed is not in the journal, so its time does not count.
-        let time = self.journal.last_time();
+        let time = self.writer.journal.last_time();
         // Neither may fit; the seal always does. Without a checkpoint: the stages are a step ahead of the journal.
         for message in [message, ""] {
             self.begin_ended(time, ended, message);
-            if self.commit().is_ok() {
+            if self.writer.append(&self.step).is_ok() {
                 break;
             }
         }
-        self.journal.seal(SealReason::Failed)?;
-        Ok(Sequence(self.journal.next_sequence().0 - 1))
+        self.writer.journal.seal(SealReason::Failed)?;
+        Ok(Sequence(self.writer.journal.next_sequence().0 - 1))
     }
 
     fn begin_ended(&mut self, time: Time, ended: &RunEnded, message: &str) -> Sequence {
-        let sequence = self.journal.next_sequence();
+        let sequence = self.writer.journal.next_sequence();
         self.step.begin(sequence, time);
         self.step.push_with_tail(ended, message.as_bytes());
         sequence
+    }
+}
+
+impl Writer {
+    /// Whether steps carry stamps.
+    pub(super) const fn stamps(&self) -> bool {
+        self.stamps
+    }
+
+    /// The stamps of a step that its first stage takes now.
+    #[inline]
+    pub(super) fn begin_stamps(&self, received: Instant, published: Instant) -> Stamps {
+        let clock = &self.clock;
+        Stamps {
+            received: clock.unix(received),
+            published_ns: clock.stamp(received, published),
+            taken_ns: clock.stamp(received, clock.now()),
+            committed_before_ns: self.committed_before(),
+            ..Stamps::default()
+        }
+    }
+
+    /// How long after its receipt the step before was committed, ns.
+    #[inline]
+    pub(super) fn committed_before(&self) -> u32 {
+        self.before.map_or(0, |(received, committed)| self.clock.stamp(received, committed))
+    }
+
+    /// Commits a complete step, with its stamps.
+    ///
+    /// # Errors
+    /// As [`Core::process`].
+    #[inline]
+    pub(super) fn commit_stamped(
+        &mut self,
+        step: &mut Step,
+        mode: Mode,
+        received: Instant,
+        stamps: &Stamps,
+    ) -> Result<(), JournalError> {
+        step.push(stamps);
+        self.tell_mode(mode);
+        self.journal.append(step)?;
+        let committed = self.clock.now();
+        self.before = Some((received, committed));
+        if let Some(counters) = &mut self.counters {
+            counters.step(step.view(), Some((stamps, self.clock.stamp(received, committed))));
+        }
+        Ok(())
+    }
+
+    /// Commits a complete step.
+    ///
+    /// # Errors
+    /// As [`Core::process`].
+    #[inline]
+    pub(super) fn commit(&mut self, step: &Step, mode: Mode) -> Result<(), JournalError> {
+        self.tell_mode(mode);
+        self.append(step)
+    }
+
+    /// Appends a step that has no times, and counts it.
+    #[inline]
+    fn append(&mut self, step: &Step) -> Result<(), JournalError> {
+        self.journal.append(step)?;
+        if let Some(counters) = &mut self.counters {
+            counters.step(step.view(), None);
+        }
+        Ok(())
+    }
+
+    /// Tells the outside what the engine may do, before the step that decided it is visible.
+    #[inline]
+    fn tell_mode(&mut self, mode: Mode) {
+        if mode != self.mode {
+            self.mode = mode;
+            self.progress.mode.store(mode.code(), Ordering::Relaxed);
+            if let Some(counters) = &mut self.counters {
+                counters.mode(mode);
+            }
+        }
+    }
+
+    /// See [`Core::tend`].
+    ///
+    /// # Errors
+    /// As [`Core::process`].
+    #[inline]
+    pub(super) fn tend(&mut self) -> Result<(), JournalError> {
+        self.journal.tend()
+    }
+}
+
+/// Notes when a step had passed a stage.
+#[inline]
+pub(super) const fn set(stamps: &mut Stamps, passed: Passed, stamp: u32) {
+    match passed {
+        Passed::Feature => stamps.feature_ns = stamp,
+        Passed::Inference => stamps.inference_ns = stamp,
+        Passed::Risk => stamps.risk_ns = stamp,
+        Passed::Order => stamps.order_ns = stamp,
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Gateway {
     directory: PathBuf,
     latency: Latency,
     hold_latency: Latency,
-    counters: Option<GatewayCounters>,
+    counters: GatewayCounters,
 }
 
 impl Gateway {
@@ -79,12 +79,12 @@ impl Gateway {
             directory: journal.to_owned(),
             latency: Latency::new(),
             hold_latency: Latency::new(),
-            counters: None,
+            counters: GatewayCounters::new(None),
         })
     }
 
     /// Has what leaves counted here.
-    pub(crate) fn set_counters(&mut self, counters: Option<GatewayCounters>) {
+    pub(crate) fn set_counters(&mut self, counters: GatewayCounters) {
         self.counters = counters;
     }
 
@@ -97,9 +97,7 @@ impl Gateway {
     #[inline]
     pub(crate) fn pump(&mut self) -> Result<(), JournalError> {
         let pumped = self.pump_steps();
-        if let Some(counters) = &mut self.counters {
-            counters.seen(self.seen);
-        }
+        self.counters.seen(self.seen);
         pumped
     }
 
@@ -149,17 +147,13 @@ impl Gateway {
         if self.is_gated {
             let waited = self.clock.nanoseconds(held.found, now);
             self.hold_latency.record(waited);
-            if let Some(counters) = &mut self.counters {
-                counters.held(waited);
-            }
+            self.counters.held(waited);
         }
         if let Some((received, published_ns)) = held.published {
             let visible = self.clock.unix(now).0.saturating_sub(received.0);
             let took = visible.max(0).cast_unsigned().saturating_sub(u64::from(published_ns));
             self.latency.record(took);
-            if let Some(counters) = &mut self.counters {
-                counters.executed(took);
-            }
+            self.counters.executed(took);
         }
         Ok(true)
     }

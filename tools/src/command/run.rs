@@ -108,7 +108,10 @@ impl Run {
             );
         }
         if !config.metrics.listen.is_empty() && !runtime.counters {
-            bail!("metrics.listen = {:?} needs runtime.counters = true: it shows them", config.metrics.listen);
+            bail!(
+                "metrics.listen = {:?} needs runtime.counters = true: it shows them",
+                config.metrics.listen
+            );
         }
         if let CoreChoice::These(cores) = &runtime.cores {
             let available = available_cores();

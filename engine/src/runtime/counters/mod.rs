@@ -203,45 +203,52 @@ fn bits(mut bits: u64, mut each: impl FnMut(usize)) {
     }
 }
 
-/// Counts what the gateway releases. There is one.
+/// Counts what the gateway releases, in a run that counts. There is one.
 #[derive(Debug)]
-pub(crate) struct GatewayCounters(Arc<Counters>);
+pub(crate) struct GatewayCounters(Option<Arc<Counters>>);
 
 impl GatewayCounters {
-    pub(crate) const fn new(counters: Arc<Counters>) -> Self {
-        Self(counters)
+    pub(crate) fn new(counters: Option<&Arc<Counters>>) -> Self {
+        Self(counters.cloned())
     }
 
     /// The orders of every step up to this one have left.
     #[inline]
     pub(crate) fn seen(&mut self, sequence: Sequence) {
-        self.0.set(at::RELEASED, sequence.0);
+        if let Some(counters) = &self.0 {
+            counters.set(at::RELEASED, sequence.0);
+        }
     }
 
     /// Orders left the gateway, so long after their input was published.
     pub(crate) fn executed(&mut self, nanoseconds: u64) {
-        self.0.time(at::EXECUTION_LATENCY, 0, Stamps::saturate(nanoseconds));
+        if let Some(counters) = &self.0 {
+            counters.time(at::EXECUTION_LATENCY, 0, Stamps::saturate(nanoseconds));
+        }
     }
 
     /// Orders waited so long for the disk.
     pub(crate) fn held(&mut self, nanoseconds: u64) {
-        self.0.time(at::HOLD_LATENCY, 0, Stamps::saturate(nanoseconds));
+        if let Some(counters) = &self.0 {
+            counters.time(at::HOLD_LATENCY, 0, Stamps::saturate(nanoseconds));
+        }
     }
 }
 
-/// Counts what the edge sees. There is one.
+/// Counts what the edge sees, in a run that counts. There is one.
 #[derive(Debug)]
-pub(crate) struct EdgeCounters(Arc<Counters>);
+pub(crate) struct EdgeCounters(Option<Arc<Counters>>);
 
 impl EdgeCounters {
-    pub(crate) const fn new(counters: Arc<Counters>) -> Self {
-        Self(counters)
+    pub(crate) fn new(counters: Option<&Arc<Counters>>) -> Self {
+        Self(counters.cloned())
     }
 
     /// What ingress has counted of its ticks, and how often the ring was full.
     pub(crate) fn ingress(&mut self, counts: &RunEnded, ring_full: u64) {
-        self.0.set(at::RING_FULL, ring_full);
-        self.0.set(at::DROPPED, counts.ticks_dropped);
+        let Some(counters) = &self.0 else { return };
+        counters.set(at::RING_FULL, ring_full);
+        counters.set(at::DROPPED, counts.ticks_dropped);
         for (mark, count) in [
             (TickMarks::BACKWARDS, counts.ticks_backwards),
             (TickMarks::DUPLICATE, counts.ticks_duplicate),
@@ -250,13 +257,15 @@ impl EdgeCounters {
             (TickMarks::JUMP, counts.ticks_jump),
         ] {
             let id = at::WRONG.id + mark.0.trailing_zeros() as usize;
-            self.0.0[id].store(count, Ordering::Relaxed);
+            counters.0[id].store(count, Ordering::Relaxed);
         }
     }
 
     /// The ring has so many slots.
     pub(crate) fn ring(&mut self, slots: usize) {
-        self.0.set(at::RING_SLOTS, slots as u64);
+        if let Some(counters) = &self.0 {
+            counters.set(at::RING_SLOTS, slots as u64);
+        }
     }
 }
 

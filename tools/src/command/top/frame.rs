@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use pawl_engine::risk::Mode;
 use pawl_engine::runtime::counters::buckets::Distribution;
-use pawl_engine::runtime::counters::catalogue::{self as at, FAMILIES, Family, FamilyKind, LabelNames, STAGES};
+use pawl_engine::runtime::counters::catalogue::{
+    self as at, FAMILIES, Family, FamilyKind, LabelNames, STAGES,
+};
 use pawl_engine::runtime::counters::{CountersError, CountersFile, PUBLISH, Reading};
 use pawl_journal::log::{Cursor, Follower, writer_alive};
 use pawl_journal::record::Time;
@@ -106,7 +108,8 @@ impl Frame {
 
     /// Every histogram that has counted something, by what it is called: over the run, and since the look before.
     fn latencies(&self) -> Vec<(String, Distribution, Distribution)> {
-        let stages = STAGES.iter().enumerate().map(|(index, stage)| (at::STAGE_LATENCY, index, (*stage).to_owned()));
+        let stages =
+            STAGES.iter().enumerate().map(|(index, stage)| (at::STAGE_LATENCY, index, (*stage).to_owned()));
         let gateway = [
             (at::EXECUTION_LATENCY, 0, "published to gateway".to_owned()),
             (at::HOLD_LATENCY, 0, "committed to released".to_owned()),
@@ -146,7 +149,9 @@ impl Frame {
         let reading = &self.reading;
         let state = match self.state {
             State::Running => "running".to_owned(),
-            State::Ended => format!("ended {} ago; no engine runs, these are its last values", age_text(self.age)),
+            State::Ended => {
+                format!("ended {} ago; no engine runs, these are its last values", age_text(self.age))
+            }
             State::Died => format!(
                 "the engine is gone without ending its run; its last values, of {} ago",
                 age_text(self.age)
@@ -175,8 +180,11 @@ impl Frame {
             ("alerts", at::ALERTS),
             ("flagged", at::FLAGGED),
         ] {
-            let counted: Vec<_> =
-                self.counted(&family).iter().map(|(label, count)| format!("{label} {}", thousands(*count))).collect();
+            let counted: Vec<_> = self
+                .counted(&family)
+                .iter()
+                .map(|(label, count)| format!("{label} {}", thousands(*count)))
+                .collect();
             if !counted.is_empty() {
                 let _ = writeln!(out, " {title:<9} {}", counted.join(", "));
             }
@@ -191,7 +199,11 @@ impl Frame {
         let mut table = Table::new(&["", "a second", "in all", "", ""]);
         let ring = match self.get(at::RING_SLOTS) {
             0 => "none".to_owned(),
-            slots => format!("{} of {slots}, most {}", self.get(at::RING_OCCUPANCY), self.get(at::RING_OCCUPANCY_MAX)),
+            slots => format!(
+                "{} of {slots}, most {}",
+                self.get(at::RING_OCCUPANCY),
+                self.get(at::RING_OCCUPANCY_MAX)
+            ),
         };
         let supply = ["enough", "low", "out"][self.get(at::SUPPLY).min(2) as usize];
         let beside = [
@@ -220,7 +232,8 @@ impl Frame {
         let heads = ["ns", "now p50", "p99", "run p50", "p90", "p99", "p99.9", "most", "count"];
         let mut table = Table::new(&heads);
         for (name, run, now) in self.latencies() {
-            let recent = |share| if now.count() > 0 { thousands(now.quantile(share)) } else { "-".to_owned() };
+            let recent =
+                |share| if now.count() > 0 { thousands(now.quantile(share)) } else { "-".to_owned() };
             let whole = |share| thousands(run.quantile(share));
             table.row([
                 name,
@@ -254,9 +267,10 @@ impl Frame {
 
     /// The frame for programs.
     pub fn json(&self, journal: &Path) -> Value {
-        let latencies = self.latencies().into_iter().map(|(name, run, now)| {
-            (name, json!({ "run": percentiles(&run), "now": percentiles(&now) }))
-        });
+        let latencies = self
+            .latencies()
+            .into_iter()
+            .map(|(name, run, now)| (name, json!({ "run": percentiles(&run), "now": percentiles(&now) })));
         let tailers = self.tailers.iter().map(|it| {
             json!({
                 "name": it.name, "kind": it.kind, "pid": it.pid, "in_use": it.is_in_use,
