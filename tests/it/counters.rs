@@ -103,7 +103,8 @@ fn counters_are_what_the_journal_holds_in_every_threading_mode() {
     for threading in ["single", "fused", "staged"] {
         let journal = scratch.path().join(threading);
         let feed = btcusd();
-        let arguments = ["--feed", &feed, "--symbol", "BTCUSD", "--threading", threading];
+        let threads = format!("threading={threading}");
+        let arguments = ["--feed", &feed, "--symbol", "BTCUSD", "--set", &threads];
         run(&journal, &[&arguments[..], &LIVELY].concat()).expect(0);
         let look = top(&journal);
         let held = held(&journal);
@@ -207,7 +208,10 @@ fn serving(journal: &Path) -> (Child, u16) {
         .spawn()
         .expect("pawl runs");
     let mut told = String::new();
-    BufReader::new(engine.stderr.take().expect("piped")).read_line(&mut told).expect("UTF-8");
+    let mut reader = BufReader::new(engine.stderr.take().expect("piped"));
+    reader.read_line(&mut told).expect("UTF-8");
+    // It says more when it ends.
+    engine.stderr = Some(reader.into_inner());
     let port =
         told.trim_end().strip_suffix("/metrics").and_then(|rest| rest.rsplit(':').next()?.parse().ok());
     (engine, port.unwrap_or_else(|| panic!("no port in {told:?}")))
@@ -299,12 +303,11 @@ fn a_running_engine_is_scraped_watched_and_followed_and_agrees_with_its_journal(
     // Somebody who says nothing is in nobody's way.
     let _silent = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
 
-    let follower = command(binary(), &["tail", text(&journal), "--follow", "--json", "--cursor", "db"])
+    let mut follower = command(binary(), &["tail", text(&journal), "--follow", "--json", "--cursor", "db"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("pawl runs");
-    let mut follower = follower;
     let look = loop {
         let look = top(&journal);
         assert_eq!(look["state"], "running", "{look}");
