@@ -111,6 +111,7 @@ fn every_command_explains_itself_with_examples() {
         "cursor",
         "prune",
         "ctl",
+        "top",
         "doctor",
         "bench",
     ] {

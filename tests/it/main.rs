@@ -10,6 +10,7 @@ mod bisect;
 mod bundle;
 mod checkpoint;
 mod control;
+mod counters;
 mod demo;
 mod determinism;
 mod diff;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use crossbeam_channel::Receiver;
 use pawl_adapters::control::Server;
 use pawl_adapters::feed::Ahead;
+use pawl_adapters::metrics::{Metrics, MetricsServer};
 use pawl_adapters::venue::{Paper, PaperSettings};
 use pawl_engine::inference::{Backend, BuiltinModel, Models};
 use pawl_engine::instrument::Instrument;
@@ -17,13 +18,15 @@ use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
 use pawl_engine::port::Feed;
 use pawl_engine::quantity::Span;
+use pawl_engine::runtime::counters::catalogue::LabelNames;
+use pawl_engine::runtime::counters::{CountersFile, Publisher};
 use pawl_engine::runtime::{
     CommandRequest, Cores, MemoryLock, Outcome, Progress, Run, RunOptions, RunTexts, Sources, Threading,
     keep_off, lock_memory,
 };
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
 use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
-use pawl_journal::record::InstrumentId;
+use pawl_journal::record::{InstrumentId, Sequence};
 
 use crate::config::{Config, check_live};
 use crate::lag::LagWatch;
@@ -98,7 +101,9 @@ impl Session {
         let (pipeline, venue, texts) = self.build()?;
         let stop = stop_on_signals()?;
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
-        let progress = Arc::new(Progress::default());
+        let counted = self.config.runtime.counters;
+        let progress = Arc::new(if counted { Progress::counted() } else { Progress::default() });
+        let _metrics = self.serve_metrics(&progress)?;
         let options = self.options();
         let machine = Cores::here();
         // Before any thread is started: each runs where the one that started it may.
@@ -130,6 +135,7 @@ impl Session {
             let memory =
                 lock_memory(lock).context("runtime.lock_memory = true, but memory cannot be locked")?;
             let run = prepared.begin()?;
+            let _publisher = publish(journal, run.resumed_after(), &progress)?;
             let _shadow =
                 RunShadow::start(journal, snapshot_every, run.resumed_after().0, Arc::clone(&progress))?;
             anyhow::Ok((run.drive()?, memory))
@@ -139,6 +145,18 @@ impl Session {
         // The watcher only draws; how it ended does not matter.
         let _ = watcher.join();
         outcome
+    }
+
+    /// Serves the counters over HTTP, if the configuration says where.
+    fn serve_metrics(&self, progress: &Arc<Progress>) -> anyhow::Result<Option<MetricsServer>> {
+        let listen = &self.config.metrics.listen;
+        if listen.is_empty() {
+            return Ok(None);
+        }
+        let metrics = Metrics { progress: Arc::clone(progress), names: LabelNames::of(&self.settings) };
+        let server = MetricsServer::start(listen, metrics)?;
+        eprintln!("pawl: metrics at http://{}/metrics", server.address());
+        Ok(Some(server))
     }
 
     /// The pipeline, the venue, and what the journal is told of them.
@@ -239,6 +257,15 @@ fn sources(
 ) -> Sources {
     let feeds = feeds.into_iter().map(|it| (it.feed, it.instrument)).collect();
     Sources { feeds, venue: Box::new(venue), commands, stop }
+}
+
+/// Publishes the counters of a run behind step `after` in its journal. A run goes on without their file.
+fn publish(journal: &Path, after: Sequence, progress: &Arc<Progress>) -> anyhow::Result<Publisher> {
+    let file = progress.counters().and_then(|_| {
+        let file = CountersFile::create(journal, Sequence(after.0 + 1), machine::now());
+        file.inspect_err(|error| eprintln!("pawl: `pawl top` will not see this run: {error}")).ok()
+    });
+    Ok(Publisher::start(Arc::clone(progress), file)?)
 }
 
 /// Refuses a venue that answers later than an order waits.

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::agent::{Agent, Answer, ModelDescription, Scorer, Vector, direction, setting};
 use super::error::InferenceError;
+use super::meter::Meter;
 use super::store::{HASH_PREFIX, Models};
 use super::{Trigger, validate};
 use crate::Stage;
@@ -42,9 +43,13 @@ pub struct Inference {
     is_supplied: bool,
     /// Whether the next step takes them, though the models are loaded.
     supplying: bool,
+    /// Who times the calls of models; nobody in a replay.
+    meter: Option<Box<dyn Meter>>,
 }
 
-stateful!(Inference { seats, unanswered } but { agents, threshold, instruments, row, supplied, is_supplied, supplying });
+stateful!(Inference { seats, unanswered } but {
+    agents, threshold, instruments, row, supplied, is_supplied, supplying, meter,
+});
 
 /// What one agent said last of one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -131,6 +136,7 @@ impl Inference {
             supplied: [None; AGENTS_MAX],
             is_supplied: false,
             supplying: false,
+            meter: None,
             agents,
         })
     }
@@ -148,6 +154,11 @@ impl Inference {
             }
         }
         recorded
+    }
+
+    /// Has every call of a model timed by this meter.
+    pub fn set_meter(&mut self, meter: Box<dyn Meter>) {
+        self.meter = Some(meter);
     }
 
     /// The models that were loaded, in the order of their agents; none in a replay from the journal.
@@ -232,7 +243,17 @@ impl Inference {
                 },
             )
         } else {
-            agent.score(&self.row[..usize::from(features.columns)], last_score)
+            let meter = self.meter.as_mut().filter(|_| agent.model.is_some());
+            let row = &self.row[..usize::from(features.columns)];
+            match meter {
+                Some(meter) => {
+                    meter.begin();
+                    let answer = agent.score(row, last_score);
+                    meter.end(index);
+                    answer
+                }
+                None => agent.score(row, last_score),
+            }
         };
         if answer.is_none() {
             self.unanswered[index] += 1;

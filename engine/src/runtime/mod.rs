@@ -11,6 +11,7 @@
 mod affinity;
 mod clock;
 mod core;
+pub mod counters;
 mod edge;
 mod error;
 mod gateway;

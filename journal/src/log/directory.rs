@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  LOCK  ctl.sock  pruned.json  pruned.run_started                              ours, and not the journal itself
-//!  snapshots/  quarantine/  cursors/  repairs/
+//!  snapshots/  quarantine/  cursors/  repairs/  followers/  counters
 //!  00000000000000000001.pawl  00000000000000000001.idx                         a segment, by its first sequence
 //!  spare-00000000000000000003.pawl                                             a segment to be, by its index
 //! ```
@@ -166,8 +166,8 @@ impl Name {
             }
         }
         match text {
-            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "pruned.json"
-            | "pruned.run_started" => Self::Ours,
+            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "followers"
+            | "counters" | "pruned.json" | "pruned.run_started" => Self::Ours,
             _ if text.ends_with(".idx") || text.ends_with(".unfinished") || text.starts_with("spare-") => {
                 Self::Ours
             }
@@ -193,6 +193,8 @@ mod tests {
             "quarantine",
             "cursors",
             "repairs",
+            "followers",
+            "counters",
             "pruned.json",
             "pruned.run_started",
             "1.idx",

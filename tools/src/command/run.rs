@@ -107,6 +107,12 @@ impl Run {
                 runtime.speed
             );
         }
+        if !config.metrics.listen.is_empty() && !runtime.counters {
+            bail!(
+                "metrics.listen = {:?} needs runtime.counters = true: it shows them",
+                config.metrics.listen
+            );
+        }
         if let CoreChoice::These(cores) = &runtime.cores {
             Cores::here().check(cores).with_context(|| format!("runtime.cores = {cores:?}"))?;
         }

@@ -25,6 +25,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// How the machine is used; nothing here changes what the engine decides.
     pub runtime: RuntimeConfig,
+    /// Counters over HTTP.
+    pub metrics: MetricsConfig,
     /// The account.
     pub account: AccountSettings,
     /// How inputs are ordered and marked.
@@ -132,6 +134,16 @@ pub struct RuntimeConfig {
     pub stamps: bool,
     /// Steps from one snapshot to the next while the engine runs; 0 takes none.
     pub snapshot_every: u64,
+    /// Whether the engine counts what it does, for `pawl top` and `metrics.listen`.
+    pub counters: bool,
+}
+
+/// Counters over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Address and port that they are served on; empty is none.
+    pub listen: String,
 }
 
 /// Which threads there are.
@@ -267,6 +279,7 @@ impl Default for Config {
             threading: ThreadingChoice::This(Threading::Fused),
             journal: JournalConfig::default(),
             runtime: RuntimeConfig::default(),
+            metrics: MetricsConfig::default(),
             account: AccountSettings::default(),
             ingress: IngressSettings::default(),
             features: FeatureSettings::default(),
@@ -308,6 +321,7 @@ impl Default for RuntimeConfig {
             speed: 0.0,
             stamps: true,
             snapshot_every: 1_000_000,
+            counters: true,
         }
     }
 }
