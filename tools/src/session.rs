@@ -14,7 +14,7 @@ use pawl_engine::inference::{BuiltinModel, Models};
 use pawl_engine::instrument::Instrument;
 use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
-use pawl_engine::port::Feed;
+use pawl_engine::port::{Feed, Venue};
 use pawl_engine::quantity::Span;
 use pawl_engine::runtime::{
     CommandRequest, Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores,
@@ -55,17 +55,7 @@ pub struct NamedFeed {
 impl Session {
     /// A session over these feeds; models of the configuration are found from the folder `models`.
     pub fn new(config: Config, instruments: Vec<Instrument>, models: PathBuf, feeds: Vec<NamedFeed>) -> Self {
-        let settings = Settings {
-            account: config.account.clone(),
-            instruments,
-            ingress: config.ingress.clone(),
-            features: config.features.clone(),
-            agents: config.agent.clone(),
-            signal: config.signal.clone(),
-            risk: config.risk.clone(),
-            order: config.order.clone(),
-            checkpoint: config.checkpoint,
-        };
+        let settings = settings_of(&config, instruments);
         Self { config, settings, models, feeds }
     }
 
@@ -76,13 +66,23 @@ impl Session {
 
     /// Runs on this thread until the feeds end or `stop` is set: nothing is shown, and nobody can command it.
     pub fn backtest(self, journal: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
-        let (pipeline, venue, texts) = self.build()?;
+        Ok(self.begin(journal, stop, |paper| Box::new(paper))?.drive()?)
+    }
+
+    /// The run that [`Self::backtest`] drives, begun in its journal; `venue` may put something around the paper venue.
+    pub fn begin(
+        self,
+        journal: &Path,
+        stop: Arc<AtomicBool>,
+        venue: impl FnOnce(Paper) -> Box<dyn Venue>,
+    ) -> anyhow::Result<Run> {
+        let (pipeline, paper, texts) = self.build()?;
         let (_, commands) = crossbeam_channel::bounded(0);
         let (options, settings) = (self.options(), self.settings);
-        let sources = sources(self.feeds, venue, commands, stop);
+        let sources = sources(self.feeds, venue(paper), commands, stop);
         let progress = Arc::new(Progress::default());
         let prepared = Run::prepare(journal, &settings, pipeline, &texts, options, sources, &progress)?;
-        Ok(prepared.begin()?.drive()?)
+        Ok(prepared.begin()?)
     }
 
     /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
@@ -93,7 +93,7 @@ impl Session {
         let progress = Arc::new(Progress::default());
         let options = self.options();
         let snapshot_every = self.config.runtime.snapshot_every;
-        let sources = sources(self.feeds, venue, receiver, stop);
+        let sources = sources(self.feeds, Box::new(venue), receiver, stop);
         let watched = Arc::clone(&progress);
         let done = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&done);
@@ -198,14 +198,29 @@ impl Session {
     }
 }
 
+/// What decides, of a configuration over these instruments.
+pub fn settings_of(config: &Config, instruments: Vec<Instrument>) -> Settings {
+    Settings {
+        account: config.account.clone(),
+        instruments,
+        ingress: config.ingress.clone(),
+        features: config.features.clone(),
+        agents: config.agent.clone(),
+        signal: config.signal.clone(),
+        risk: config.risk.clone(),
+        order: config.order.clone(),
+        checkpoint: config.checkpoint,
+    }
+}
+
 fn sources(
     feeds: Vec<NamedFeed>,
-    venue: Paper,
+    venue: Box<dyn Venue>,
     commands: Receiver<CommandRequest>,
     stop: Arc<AtomicBool>,
 ) -> Sources {
     let feeds = feeds.into_iter().map(|it| (it.feed, it.instrument)).collect();
-    Sources { feeds, venue: Box::new(venue), commands, stop }
+    Sources { feeds, venue, commands, stop }
 }
 
 /// Refuses a venue that answers later than an order waits.
