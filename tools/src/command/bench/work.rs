@@ -31,23 +31,25 @@ pub enum Work {
 
 impl Work {
     /// The configuration of a run. The timer is off: its pulses are of event time, of which a benchmark has much more
-    /// in a second than a market has.
+    /// in a second than a market has. But for the peers' work the venue answers after a minute of event time, so that
+    /// lockstep lets threads run apart as far as with a live feed.
     pub fn config(self, threading: Threading) -> Config {
-        let mut config = match self {
-            Self::Peers | Self::Features => Config::default(),
-            Self::Models => demo_config(),
-        };
-        config.threading = threading;
-        config.runtime.cores = CoreChoice::Named(CoreName::Auto);
-        config.runtime.snapshot_every = 0;
+        let mut config = as_run(threading);
         config.ingress.timer = Span(0);
-        if self == Self::Peers {
-            config.features.columns = ["tick_sma_20", "tick_sma_100"].map(str::to_owned).to_vec();
-            config.agent = vec![cross("tick_sma_20", "tick_sma_100", 1.0)];
-            let paper = &mut config.venue.paper;
-            (paper.latency, paper.latency_jitter) = (Span(0), Span(0));
-            (paper.partial, paper.reject, paper.slippage_points) = (Ppm(0), Ppm(0), 0);
-            loosen(&mut config);
+        config.order.valid_for = Span(0);
+        config.order.reply_timeout = Span::seconds(120);
+        let paper = &mut config.venue.paper;
+        (paper.latency, paper.latency_jitter) = (Span::seconds(60), Span(0));
+        match self {
+            Self::Features => {}
+            Self::Models => config.agent = demo_config().agent,
+            Self::Peers => {
+                (paper.latency, paper.slippage_points) = (Span(0), 0);
+                (paper.partial, paper.reject) = (Ppm(0), Ppm(0));
+                config.features.columns = ["tick_sma_20", "tick_sma_100"].map(str::to_owned).to_vec();
+                config.agent = vec![cross("tick_sma_20", "tick_sma_100", 1.0)];
+                loosen(&mut config);
+            }
         }
         config
     }
@@ -62,11 +64,19 @@ impl Work {
             Self::Peers | Self::Features => config.agent = vec![cross],
         }
         let paper = &mut config.venue.paper;
-        (paper.latency, paper.latency_jitter) = (Span::seconds(10), Span(0));
+        paper.latency = Span::seconds(10);
         (paper.partial, paper.reject) = (Ppm(0), Ppm(0));
         loosen(&mut config);
         config
     }
+}
+
+/// What `pawl run` does without any settings, in this threading mode.
+pub fn as_run(threading: Threading) -> Config {
+    let mut config = Config { threading, ..Config::default() };
+    config.runtime.cores = CoreChoice::Named(CoreName::Auto);
+    config.runtime.snapshot_every = 0;
+    config
 }
 
 /// Up while one column is above the other, down while it is below.
@@ -79,6 +89,8 @@ fn cross(fast: &str, slow: &str, weight: f32) -> AgentSettings {
 fn loosen(config: &mut Config) {
     let risk = &mut config.risk;
     risk.max_order_rate = 1_024;
+    // One order closes and reverses.
+    risk.max_order = Decimal(2 * Decimal::ONE);
     risk.max_spread = 1_000_000;
     risk.stop_points = 1_000_000;
     risk.risk_fraction = Ppm(1_000_000);
@@ -86,8 +98,6 @@ fn loosen(config: &mut Config) {
     risk.max_drawdown = Ppm(1_000_000);
     risk.retry_after = Span(0);
     config.account.balance = Decimal(1_000_000_000 * Decimal::ONE);
-    config.order.valid_for = Span(0);
-    config.order.reply_timeout = Span::seconds(60);
 }
 
 /// A session of this configuration over these ticks.

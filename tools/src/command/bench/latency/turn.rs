@@ -271,12 +271,17 @@ impl Lane {
         if !step.has_orders() || !step.all::<OrderRequest>().any(|it| it.action == OrderAction::NEW) {
             return Ok(());
         }
-        let sequence = step.sequence();
-        let next = handed.pop_front();
-        let Some((_, at)) = next.filter(|(of, _)| *of == sequence) else {
-            let other = next.map(|(of, _)| of);
+        let (sequence, mut first) = (step.sequence(), None);
+        while let Some((of, at)) = handed.front().copied()
+            && of == sequence
+        {
+            first.get_or_insert(at);
+            handed.pop_front();
+        }
+        let Some(at) = first else {
+            let next = handed.front().map(|(of, _)| of);
             return Err(Failure::WrongAnswer(format!(
-                "the order of step {sequence} was next, not {other:?}"
+                "the order of step {sequence} never came to the venue, whose next is of {next:?}"
             ))
             .into());
         };

@@ -9,7 +9,7 @@ use pawl_engine::runtime::{Outcome, Threading};
 use pawl_journal::log::verify;
 use pawl_journal::record::{EndReason, Kind};
 
-use crate::command::bench::work::{THREADINGS, Work, session, threading_name, unstopped};
+use crate::command::bench::work::{THREADINGS, Work, as_run, session, threading_name, unstopped};
 use crate::config::Config;
 use crate::measure::{Failure, on_core};
 use crate::session::{NamedFeed, Session};
@@ -102,8 +102,7 @@ fn checked(dir: PathBuf, outcome: &Outcome, ticks: u64) -> anyhow::Result<Once> 
 /// From in front of opening the export to the last journaled step: the journal's first segment is made on the way.
 fn export(plan: &Plan<'_>) -> anyhow::Result<Once> {
     let dir = plan.place.path("throughput");
-    let mut config = Work::Features.config(Threading::Single);
-    config.ingress = Config::default().ingress;
+    let config = as_run(Threading::Single);
     let (outcome, opened_ns) = on_core(None, || {
         let began = Instant::now();
         let feeds: Vec<NamedFeed> = plan.ticks.open()?;
