@@ -4,11 +4,13 @@
 //!  feed   tick 1 .. warm-up | count | .. last tick | count        everything that any thread allocates between the two
 //! ```
 //!
-//! The feed reads the counter of the allocator (`main.rs`) when it is asked for a tick, on the edge's thread. The journal's
-//! first segment is large enough for the round, so that no roll is in it.
+//! The feed reads the counter of the allocator (`main.rs`) when it is asked for a tick, on the edge's thread. It waits a
+//! moment first, until the journal's threads have made their segments; the first is large enough for the round, so that no
+//! roll is in it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use pawl_adapters::feed::Memory;
 use pawl_engine::port::{Feed, FeedError, FeedTick};
@@ -22,6 +24,9 @@ use super::{Lane, Once, Plan, STEP_BYTES};
 
 /// Ticks behind which nothing is to be allocated any more.
 const WARM_UP: usize = 10_000;
+
+/// How long the journal's threads get to make their segments.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Every threading mode.
 pub fn lanes<'a>(plan: &'a Plan<'_>) -> Vec<Lane<'a>> {
@@ -59,6 +64,7 @@ impl Feed for Counting {
     fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
         self.given += 1;
         if self.given == WARM_UP.min(self.last / 2) {
+            std::thread::sleep(SETTLE);
             self.counts[0].store(allocations(), Ordering::Relaxed);
         } else if self.given == self.last {
             self.counts[1].store(allocations(), Ordering::Relaxed);

@@ -98,7 +98,9 @@ impl Section {
             Self::Export => "From a gzip export on disk to the last journaled step, `single`, no model",
             Self::Pipelines => "The same pipeline behind our ring and behind a crossbeam channel, no gateway",
             Self::Stamps => "What stamps cost, all features, `single`",
-            Self::Allocations => "Allocations of the whole process behind the warm-up, all features",
+            Self::Allocations => {
+                "Allocations of the whole process behind the warm-up, all features (not to be timed: it waits once)"
+            }
         }
     }
 }
