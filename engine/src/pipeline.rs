@@ -33,6 +33,17 @@ pub enum Passed {
 }
 
 impl Passed {
+    /// The stage, as people call it.
+    #[must_use]
+    pub const fn part(self) -> &'static str {
+        match self {
+            Self::Feature => "feature stage",
+            Self::Inference => "inference stage",
+            Self::Risk => "risk stage",
+            Self::Order => "order stage",
+        }
+    }
+
     /// The stage that wrote records of this kind, by name; `ingress` for inputs. A checkpoint says itself of which stage
     /// it is.
     #[must_use]
@@ -60,22 +71,123 @@ pub struct Pipeline {
     pub risk: Risk,
     /// The life of every order.
     pub order: Order,
+    /// What comes behind them.
+    pub(crate) end: Closing,
+    /// The stage that panicked, if one did.
+    panicked: Option<Passed>,
+}
+
+/// The end of a step, behind the stages: its checkpoint, if one is due, and the output hash.
+#[derive(Debug)]
+pub(crate) struct Closing {
     /// What everything up to the last step decided.
     output: OutputHash,
-    /// Steps between two checkpoints; 0 is none at all.
-    checkpoint_steps: u64,
-    /// Where the next checkpoint is due, or where it was if that step passed no stage.
-    checkpoint_next: Sequence,
+    checkpoints: Checkpoints,
+}
+
+/// Which steps hold a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checkpoints {
+    /// Steps between two of them; 0 is none at all.
+    every: u64,
+    /// Where the next one is due, or where it was if that step passed no stage.
+    next: Sequence,
+}
+
+/// Hashes of what the stages hold after a step, in pipeline order.
+pub(crate) type StageHashes = [u64; 4];
+
+impl Checkpoints {
+    const fn new(every: u64) -> Self {
+        Self { every, next: Sequence(if every == 0 { u64::MAX } else { 0 }) }
+    }
+
+    /// Whether this step holds one. Asked once for each step, in order.
+    #[inline]
+    pub(crate) fn is_due(&mut self, sequence: Sequence) -> bool {
+        sequence >= self.next && self.look(sequence.0)
+    }
+
+    #[cold]
+    fn look(&mut self, sequence: u64) -> bool {
+        self.next = Sequence((sequence / self.every + 1).saturating_mul(self.every));
+        sequence.is_multiple_of(self.every)
+    }
+}
+
+impl Closing {
+    /// Which steps hold a checkpoint, for a stage that is asked by itself.
+    pub(crate) const fn checkpoints(&self) -> Checkpoints {
+        self.checkpoints
+    }
+
+    /// Closes a step that has passed every stage; a checkpoint is made of what they hold.
+    #[inline]
+    pub(crate) fn close(&mut self, step: &mut Step, held: Option<StageHashes>) {
+        if let Some(held) = held {
+            self.checkpoint(step, held);
+        }
+        self.output = self.output.after(step.view());
+    }
+
+    #[cold]
+    fn checkpoint(&self, step: &mut Step, held: StageHashes) {
+        let of = [CheckpointOf::FEATURE, CheckpointOf::INFERENCE, CheckpointOf::RISK, CheckpointOf::ORDER];
+        for (of, hash) in of.into_iter().zip(held).chain([(CheckpointOf::OUTPUT, self.output.0)]) {
+            step.push(&Checkpoint { hash, of, ..Checkpoint::default() });
+        }
+    }
+}
+
+/// Runs a stage, and remembers which it was if it panics. Costs nothing otherwise.
+#[inline]
+fn witnessed(panicked: &mut Option<Passed>, at: Passed, stage: &mut impl Stage, step: &mut Step) {
+    struct Witness<'a>(&'a mut Option<Passed>, Passed);
+    impl Drop for Witness<'_> {
+        fn drop(&mut self) {
+            *self.0 = Some(self.1);
+        }
+    }
+    let witness = Witness(panicked, at);
+    run(at, stage, step);
+    std::mem::forget(witness);
+}
+
+/// Runs a stage.
+#[inline]
+pub(crate) fn run(at: Passed, stage: &mut impl Stage, step: &mut Step) {
+    #[cfg(test)]
+    planted::panic_if_told(at, step);
+    let _ = at;
+    stage.on_step(step);
+}
+
+/// Panics planted for tests: a tick with such a volume makes a stage panic.
+#[cfg(test)]
+pub(crate) mod planted {
+    use pawl_journal::record::{Lots, Step, Tick};
+
+    use super::Passed;
+
+    /// The volume that makes this stage panic.
+    pub(crate) const fn volume(at: Passed) -> Lots {
+        Lots(0x7061_6e69_6300 + at as i64)
+    }
+
+    pub(super) fn panic_if_told(at: Passed, step: &Step) {
+        let told = step.view().input_as::<Tick>().is_some_and(|tick| tick.volume == volume(at));
+        assert!(!told, "planted");
+    }
 }
 
 impl State for Pipeline {
     fn visit<V: Visitor>(&mut self, visitor: &mut V) {
-        let Self { feature, inference, risk, order, output, checkpoint_steps: _, checkpoint_next: _ } = self;
+        let Self { feature, inference, risk, order, end, panicked: _ } = self;
         visitor.field("feature", feature);
         visitor.field("inference", inference);
         visitor.field("risk", risk);
         visitor.field("order", order);
-        visitor.field("output", &mut output.0);
+        visitor.field("output", &mut end.output.0);
     }
 }
 
@@ -141,16 +253,40 @@ impl Pipeline {
             inference,
             risk: Risk::new(settings)?,
             order: Order::new(settings)?,
-            output: OutputHash::default(),
-            checkpoint_steps: settings.checkpoint.every,
-            checkpoint_next: Sequence(if settings.checkpoint.every == 0 { u64::MAX } else { 0 }),
+            end: Closing {
+                output: OutputHash::default(),
+                checkpoints: Checkpoints::new(settings.checkpoint.every),
+            },
+            panicked: None,
         })
     }
 
     /// The output hash after the last step.
     #[must_use]
     pub const fn output(&self) -> OutputHash {
-        self.output
+        self.end.output
+    }
+
+    /// The stage in which a panic came, if one did; the pipeline is not to be used any more then.
+    #[must_use]
+    pub const fn panicked(&self) -> Option<Passed> {
+        self.panicked
+    }
+
+    /// The stages, each for a thread of its own, and what comes behind them.
+    pub(crate) fn into_parts(self) -> (Feature, Inference, Risk, Order, Closing) {
+        (self.feature, self.inference, self.risk, self.order, self.end)
+    }
+
+    /// The pipeline of parts that have seen the same steps.
+    pub(crate) const fn of_parts(
+        feature: Feature,
+        inference: Inference,
+        risk: Risk,
+        order: Order,
+        end: Closing,
+    ) -> Self {
+        Self { feature, inference, risk, order, end, panicked: None }
     }
 
     /// Puts back the state that [`state::save`] wrote down of a pipeline with the same settings.
@@ -159,27 +295,23 @@ impl Pipeline {
     /// [`StateError`] if it is no such state; the pipeline is not to be used then.
     pub fn restore(&mut self, words: &[u64]) -> Result<(), StateError> {
         // Where it goes on may be in front of where it was.
-        if self.checkpoint_steps > 0 {
-            self.checkpoint_next = Sequence(0);
-        }
+        self.end.checkpoints = Checkpoints::new(self.end.checkpoints.every);
         state::load(self, words)
     }
 
     /// Completes a step that holds its input. `passed` is called after each stage.
     #[inline]
     pub fn run(&mut self, step: &mut Step, mut passed: impl FnMut(Passed)) {
-        self.feature.on_step(step);
+        witnessed(&mut self.panicked, Passed::Feature, &mut self.feature, step);
         passed(Passed::Feature);
-        self.inference.on_step(step);
+        witnessed(&mut self.panicked, Passed::Inference, &mut self.inference, step);
         passed(Passed::Inference);
-        self.risk.on_step(step);
+        witnessed(&mut self.panicked, Passed::Risk, &mut self.risk, step);
         passed(Passed::Risk);
-        self.order.on_step(step);
+        witnessed(&mut self.panicked, Passed::Order, &mut self.order, step);
         passed(Passed::Order);
-        if step.sequence() >= self.checkpoint_next {
-            self.checkpoint_if_due(step);
-        }
-        self.output = self.output.after(step.view());
+        let held = self.end.checkpoints.is_due(step.sequence()).then(|| self.hashes());
+        self.end.close(step, held);
     }
 
     /// Takes note of a step that passes no stage: the first of a run, or the last of one that failed. Behind the first
@@ -189,39 +321,25 @@ impl Pipeline {
             self.risk.begin_run();
             self.order.begin_run();
         }
-        self.output = self.output.after(step);
+        self.end.output = self.end.output.after(step);
     }
 
     /// Completes the last step of a run with a checkpoint: it passes no stage. Not for a run whose journal could not
     /// take a step: the stages hold more than the journal then.
     pub fn end_run(&mut self, step: &mut Step) {
-        if self.checkpoint_steps > 0 {
-            self.checkpoint(step);
-        }
-        self.output = self.output.after(step.view());
+        let held = (self.end.checkpoints.every > 0).then(|| self.hashes());
+        self.end.close(step, held);
     }
 
+    /// What every stage holds.
     #[cold]
-    fn checkpoint_if_due(&mut self, step: &mut Step) {
-        let (sequence, every) = (step.sequence().0, self.checkpoint_steps);
-        if sequence.is_multiple_of(every) {
-            self.checkpoint(step);
-        }
-        self.checkpoint_next = Sequence((sequence / every + 1).saturating_mul(every));
-    }
-
-    /// Appends what every stage holds, as hashes.
-    fn checkpoint(&mut self, step: &mut Step) {
-        let hashes = [
-            (CheckpointOf::FEATURE, state::hash(&mut self.feature).0),
-            (CheckpointOf::INFERENCE, state::hash(&mut self.inference).0),
-            (CheckpointOf::RISK, state::hash(&mut self.risk).0),
-            (CheckpointOf::ORDER, state::hash(&mut self.order).0),
-            (CheckpointOf::OUTPUT, self.output.0),
-        ];
-        for (of, hash) in hashes {
-            step.push(&Checkpoint { hash, of, ..Checkpoint::default() });
-        }
+    fn hashes(&mut self) -> StageHashes {
+        [
+            state::hash(&mut self.feature).0,
+            state::hash(&mut self.inference).0,
+            state::hash(&mut self.risk).0,
+            state::hash(&mut self.order).0,
+        ]
     }
 
     /// Runs a recorded step again in `scratch`, predictions of models as recorded, and says where the outcome differs.

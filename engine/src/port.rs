@@ -10,7 +10,8 @@ use crate::stateful;
 
 /// Where ticks come from: a file, a simulator, a terminal.
 pub trait Feed: Send {
-    /// The next tick in the feed's own order, or `None` at its end.
+    /// The next tick in the feed's own order, or `None` at its end. Called by the thread that orders the inputs: a live
+    /// feed does not wait for one.
     ///
     /// # Errors
     /// [`FeedError`] when the content cannot be read any further; the feed is over then.
@@ -21,6 +22,17 @@ pub trait Feed: Send {
     /// # Errors
     /// As [`Self::next`]; also when the feed ends before that place.
     fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError>;
+
+    /// Whether its ticks happen now, and come when they come: `None` of [`Self::next`] says that there is none yet, unless
+    /// [`Self::has_ended`], and a restart goes on with what comes then.
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    /// Whether a feed whose last [`Self::next`] gave none has none any more.
+    fn has_ended(&self) -> bool {
+        true
+    }
 
     /// What people call it, for errors and progress.
     fn name(&self) -> &str;
@@ -117,7 +129,7 @@ pub trait Venue: Send {
     /// Shows the venue what a step of the journal holds for it: its tick, then its orders.
     fn show(&mut self, step: StepRef<'_>) {
         let time = step.time();
-        if let Some(tick) = step.get::<Tick>() {
+        if let Some(tick) = step.input_as::<Tick>() {
             self.on_tick(tick, time);
         }
         if step.has_orders() {

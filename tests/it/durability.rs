@@ -39,6 +39,7 @@ fn every_mode_gives_the_same_steps_and_ends_with_all_of_them_on_disk() {
         ("gated-fused", "gated", "fused"),
         ("async-single", "async:5ms", "single"),
         ("async-fused", "async:5ms", "fused"),
+        ("gated-staged", "gated", "staged"),
     ] {
         assert_eq!(with(name, durability, threading), plain, "{name}");
     }

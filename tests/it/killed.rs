@@ -99,7 +99,7 @@ fn a_run_killed_again_and_again_with_orders_open_ends_as_one_that_nothing_interr
     for journal in 0..journals {
         let mut reached = 0;
         while reached + 2_000 < steps {
-            let threading = ["single", "fused"][(kills + journal) % 2];
+            let threading = ["single", "fused", "staged"][(kills + journal) % 3];
             let child = start(&killed, &arguments, threading);
             reached += 1 + moments.below(2_000);
             wait_for_steps(&killed, reached);

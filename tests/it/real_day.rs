@@ -12,15 +12,17 @@ fn run_day(journal: &Path, threading: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_real_day_is_the_same_and_replays_the_same_in_both_threading_modes_and_both_builds() {
+fn the_real_day_is_the_same_and_replays_the_same_in_every_threading_mode_and_both_builds() {
     let scratch = scratch();
     let journals: Vec<_> =
-        ["single", "again", "fused", "release"].map(|name| scratch.path().join(name)).to_vec();
+        ["single", "again", "fused", "release", "staged"].map(|name| scratch.path().join(name)).to_vec();
     let summary = run_day(&journals[0], "single");
     run_day(&journals[1], "single");
     run_day(&journals[2], "fused");
     let arguments = ["--feed", &eurusd(), "--symbol", "EURUSD"];
     run_with(release_binary(), &journals[3], &arguments).expect(0);
+    let staged = [&arguments[..], &["--threading", "staged"]].concat();
+    run_with(release_binary(), &journals[4], &staged).expect(0);
 
     assert_eq!(summary["summary"]["records"]["tick"], EURUSD_TICKS);
     assert!(summary["summary"]["orders"].as_u64().expect("orders") > 0, "the defaults trade: {summary}");

@@ -43,7 +43,7 @@ fn finish(journal: &Path) {
 
 #[test]
 fn an_interrupted_run_is_drained_and_sealed_and_the_next_one_goes_on() {
-    for threading in ["single", "fused"] {
+    for threading in ["single", "fused", "staged"] {
         let scratch = scratch();
         let journal = scratch.path().join("journal");
         let mut child = start(&journal, threading);

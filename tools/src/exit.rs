@@ -91,6 +91,7 @@ impl Exit {
             RunError::Journal(error) | RunError::Stopped { source: error, .. } => Self::of_journal(error),
             RunError::Snapshots(error) => Self::of_snapshot(error),
             RunError::Feed(_)
+            | RunError::MixedFeeds { .. }
             | RunError::SettingsTooLarge { .. }
             | RunError::NoStart { .. }
             | RunError::SettingsChanged { .. }

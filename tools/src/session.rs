@@ -139,10 +139,15 @@ impl Session {
 
     fn options(&self) -> RunOptions {
         let runtime = &self.config.runtime;
+        let available = available_cores();
+        let is_lockstep = runtime.speed == 0.0 && self.feeds.iter().all(|it| !it.feed.is_live());
+        let threading = self.config.threading.threading(available.len(), is_lockstep);
         RunOptions {
-            threading: self.config.threading,
-            cores: runtime.cores.cores(self.config.threading, &available_cores()),
+            threading,
+            cores: runtime.cores.cores(threading, &available),
+            waits: runtime.wait.waits(),
             ring_slots: runtime.ring_slots,
+            on_ring_full: runtime.ring_full,
             speed: (runtime.speed > 0.0).then_some(runtime.speed),
             stamps: runtime.stamps,
             journal: JournalOptions {
@@ -182,7 +187,7 @@ impl Session {
         let environment = serde_json::to_string(&RecordedEnvironment {
             build: machine::build(),
             machine: machine::describe(),
-            threading: format!("{:?}", self.config.threading).to_lowercase(),
+            threading: format!("{:?}", self.options().threading).to_lowercase(),
             durability: self.durability().to_string(),
             command: machine::command(),
             started: time_text(machine::now()),

@@ -13,7 +13,7 @@ pub enum Mode {
     Active,
     /// Only orders that bring a position nearer to zero, because an operator said so or the disk runs out.
     ReduceOnly,
-    /// Stopped by an operator, a limit, a full disk or a venue that holds something else: no order adds risk.
+    /// Stopped by an operator, a limit, a full disk or ring, or a venue that holds something else: no order adds risk.
     Halted,
 }
 
@@ -66,11 +66,23 @@ pub(super) struct Latch {
     pub(super) journal_low: bool,
     /// The disk has no room for another segment of the journal: halted.
     pub(super) journal_out: bool,
+    /// The pipeline fell behind a live feed: halted.
+    pub(super) ring_full: bool,
     /// The venue holds something else than we knew: halted.
     pub(super) reconcile: bool,
 }
 
-stateful!(Latch { command, flatten, daily_loss, drawdown, reduce_only, journal_low, journal_out, reconcile });
+stateful!(Latch {
+    command,
+    flatten,
+    daily_loss,
+    drawdown,
+    reduce_only,
+    journal_low,
+    journal_out,
+    ring_full,
+    reconcile
+});
 
 impl Latch {
     /// How freely the engine trades.
@@ -86,7 +98,12 @@ impl Latch {
 
     /// Whether the engine is halted, by whomever.
     pub(super) const fn is_halted(self) -> bool {
-        self.command || self.daily_loss || self.drawdown || self.journal_out || self.reconcile
+        self.command
+            || self.daily_loss
+            || self.drawdown
+            || self.journal_out
+            || self.ring_full
+            || self.reconcile
     }
 
     /// Whether it is reduce-only, halted or not.
@@ -125,6 +142,7 @@ impl Latch {
             (self.reduce_only, "reduce-only"),
             (self.journal_low, "journal_low"),
             (self.journal_out, "journal_out"),
+            (self.ring_full, "ring_full"),
             (self.reconcile, "reconcile"),
         ]
         .into_iter()

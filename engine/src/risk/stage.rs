@@ -28,7 +28,7 @@ struct Heard {
 
 impl Stage for Risk {
     fn on_step(&mut self, step: &mut Step) {
-        if let Some(item) = step.view().get::<Reconciled>().copied() {
+        if let Some(item) = step.view().input_as::<Reconciled>().copied() {
             // A statement is no passing of time: one that says what is known leaves everything as it is.
             return self.on_reconciled(&item, step);
         }
@@ -207,6 +207,13 @@ impl Risk {
             CommandAction::REDUCE_ONLY if command.reason == CommandReason::JOURNAL_LOW => {
                 self.latch.journal_low = true;
                 (AlertCode::JOURNAL_LOW, Severity::CRITICAL)
+            }
+            CommandAction::HALT if command.reason == CommandReason::RING_FULL => {
+                self.latch.ring_full = true;
+                (AlertCode::RING_FULL, Severity::CRITICAL)
+            }
+            CommandAction::NOTE if command.reason == CommandReason::RING_FULL => {
+                (AlertCode::RING_FULL, Severity::WARNING)
             }
             CommandAction::HALT => {
                 self.latch.command = true;

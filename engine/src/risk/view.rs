@@ -16,7 +16,7 @@ pub struct RiskView {
     /// How freely the engine trades.
     pub mode: Mode,
     /// Why it is not active: `halt`, `flatten`, `daily_loss`, `drawdown`, `reduce-only`, `journal_low`, `journal_out`,
-    /// `reconcile`.
+    /// `ring_full`, `reconcile`.
     pub causes: Vec<&'static str>,
     /// Opening balance plus realised profit less commission, account currency.
     pub balance: Decimal,

@@ -14,10 +14,15 @@ use crate::risk::{Mode, RiskView};
 
 /// Completes steps and commits them.
 pub(crate) struct Core {
-    pipeline: Pipeline,
-    step: Step,
-    journal: Appender,
-    clock: Clock,
+    pub(super) pipeline: Pipeline,
+    pub(super) step: Step,
+    pub(super) writer: Writer,
+}
+
+/// Commits complete steps, on the thread of the last stage.
+pub(crate) struct Writer {
+    pub(super) journal: Appender,
+    pub(super) clock: Clock,
     stamps: bool,
     /// Receipt and commit of the step before.
     before: Option<(Instant, Instant)>,
@@ -36,7 +41,8 @@ impl Core {
     ) -> Self {
         let mode = pipeline.risk.mode();
         progress.mode.store(mode.code(), Ordering::Relaxed);
-        Self { pipeline, step: Step::new(), journal, clock, stamps, before: None, progress, mode }
+        let writer = Writer { journal, clock, stamps, before: None, progress, mode };
+        Self { pipeline, step: Step::new(), writer }
     }
 
     /// Runs one input through the stages and commits the step.
@@ -45,52 +51,18 @@ impl Core {
     /// [`JournalError`] if the step could not be committed; the engine must stop then.
     #[inline]
     pub(crate) fn process(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
-        envelope.input.begin(&mut self.step, envelope.sequence, envelope.time);
-        if self.stamps {
-            self.process_stamped(envelope)
+        let Self { pipeline, step, writer } = self;
+        envelope.input.begin(step, envelope.sequence, envelope.time);
+        if writer.stamps {
+            let clock = &writer.clock;
+            let received = envelope.received;
+            let mut stamps = writer.begin_stamps(received, envelope.published);
+            pipeline.run(step, |passed| set(&mut stamps, passed, clock.stamp(received, clock.now())));
+            writer.commit_stamped(step, pipeline.risk.mode(), received, &stamps)
         } else {
-            self.pipeline.run(&mut self.step, |_| {});
-            self.publish_mode();
-            self.journal.append(&self.step)
+            pipeline.run(step, |_| {});
+            writer.commit(step, pipeline.risk.mode())
         }
-    }
-
-    /// Tells the outside what the engine may do, before the step that decided it is visible.
-    #[inline]
-    fn publish_mode(&mut self) {
-        if self.pipeline.risk.mode() != self.mode {
-            self.mode = self.pipeline.risk.mode();
-            self.progress.mode.store(self.mode.code(), Ordering::Relaxed);
-        }
-    }
-
-    #[inline]
-    fn process_stamped(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
-        let clock = &self.clock;
-        let received = envelope.received;
-        let mut stamps = Stamps {
-            received: clock.unix(received),
-            published_ns: clock.stamp(received, envelope.published),
-            taken_ns: clock.stamp(received, clock.now()),
-            committed_before_ns: self
-                .before
-                .map_or(0, |(received, committed)| clock.stamp(received, committed)),
-            ..Stamps::default()
-        };
-        self.pipeline.run(&mut self.step, |passed| {
-            let stamp = clock.stamp(received, clock.now());
-            match passed {
-                Passed::Feature => stamps.feature_ns = stamp,
-                Passed::Inference => stamps.inference_ns = stamp,
-                Passed::Risk => stamps.risk_ns = stamp,
-                Passed::Order => stamps.order_ns = stamp,
-            }
-        });
-        self.step.push(&stamps);
-        self.publish_mode();
-        self.journal.append(&self.step)?;
-        self.before = Some((received, self.clock.now()));
-        Ok(())
     }
 
     /// Lets the threads behind the journal have what they asked of its writer.
@@ -99,12 +71,20 @@ impl Core {
     /// As [`Self::process`].
     #[inline]
     pub(crate) fn tend(&mut self) -> Result<(), JournalError> {
-        self.journal.tend()
+        self.writer.tend()
+    }
+
+    /// The part of the engine that panicked on this thread.
+    pub(crate) const fn part(&self) -> &'static str {
+        match self.pipeline.panicked() {
+            Some(stage) => stage.part(),
+            None => "engine",
+        }
     }
 
     /// How far the journal is durable.
     pub(crate) fn watermarks(&self) -> Watermarks {
-        self.journal.watermarks()
+        self.writer.journal.watermarks()
     }
 
     /// Positions and account after the last step.
@@ -123,11 +103,11 @@ impl Core {
         settings: &str,
         environment: &str,
     ) -> Result<Sequence, JournalError> {
-        let sequence = self.journal.next_sequence();
+        let sequence = self.writer.journal.next_sequence();
         self.step.begin(sequence, time);
         started.push(&mut self.step, settings, environment);
         self.pipeline.pass_by(self.step.view());
-        self.journal.append(&self.step)?;
+        self.writer.journal.append(&self.step)?;
         Ok(sequence)
     }
 
@@ -143,8 +123,8 @@ impl Core {
     ) -> Result<Sequence, JournalError> {
         let sequence = self.begin_ended(time, ended, message);
         self.pipeline.end_run(&mut self.step);
-        self.journal.append(&self.step)?;
-        self.journal.seal(SealReason::Ended)?;
+        self.writer.journal.append(&self.step)?;
+        self.writer.journal.seal(SealReason::Ended)?;
         Ok(sequence)
     }
 
@@ -155,22 +135,100 @@ impl Core {
     /// [`JournalError`] if it cannot even be sealed.
     pub(crate) fn run_failed(&mut self, ended: &RunEnded, message: &str) -> Result<Sequence, JournalError> {
         // What was published and not committed is not in the journal, so its time does not count.
-        let time = self.journal.last_time();
+        let time = self.writer.journal.last_time();
         // Neither may fit; the seal always does. Without a checkpoint: the stages are a step ahead of the journal.
         for message in [message, ""] {
             self.begin_ended(time, ended, message);
-            if self.journal.append(&self.step).is_ok() {
+            if self.writer.journal.append(&self.step).is_ok() {
                 break;
             }
         }
-        self.journal.seal(SealReason::Failed)?;
-        Ok(Sequence(self.journal.next_sequence().0 - 1))
+        self.writer.journal.seal(SealReason::Failed)?;
+        Ok(Sequence(self.writer.journal.next_sequence().0 - 1))
     }
 
     fn begin_ended(&mut self, time: Time, ended: &RunEnded, message: &str) -> Sequence {
-        let sequence = self.journal.next_sequence();
+        let sequence = self.writer.journal.next_sequence();
         self.step.begin(sequence, time);
         self.step.push_with_tail(ended, message.as_bytes());
         sequence
+    }
+}
+
+impl Writer {
+    /// Whether steps carry stamps.
+    pub(super) const fn stamps(&self) -> bool {
+        self.stamps
+    }
+
+    /// The stamps of a step that its first stage takes now.
+    #[inline]
+    pub(super) fn begin_stamps(&self, received: Instant, published: Instant) -> Stamps {
+        let clock = &self.clock;
+        Stamps {
+            received: clock.unix(received),
+            published_ns: clock.stamp(received, published),
+            taken_ns: clock.stamp(received, clock.now()),
+            committed_before_ns: self.committed_before(),
+            ..Stamps::default()
+        }
+    }
+
+    /// How long after its receipt the step before was committed, ns.
+    #[inline]
+    pub(super) fn committed_before(&self) -> u32 {
+        self.before.map_or(0, |(received, committed)| self.clock.stamp(received, committed))
+    }
+
+    /// Commits a complete step, with its stamps.
+    ///
+    /// # Errors
+    /// As [`Core::process`].
+    #[inline]
+    pub(super) fn commit_stamped(
+        &mut self,
+        step: &mut Step,
+        mode: Mode,
+        received: Instant,
+        stamps: &Stamps,
+    ) -> Result<(), JournalError> {
+        step.push(stamps);
+        self.commit(step, mode)?;
+        self.before = Some((received, self.clock.now()));
+        Ok(())
+    }
+
+    /// Commits a complete step.
+    ///
+    /// # Errors
+    /// As [`Core::process`].
+    #[inline]
+    pub(super) fn commit(&mut self, step: &Step, mode: Mode) -> Result<(), JournalError> {
+        // The outside is told what the engine may do before the step that decided it is visible.
+        if mode != self.mode {
+            self.mode = mode;
+            self.progress.mode.store(mode.code(), Ordering::Relaxed);
+        }
+        self.journal.append(step)
+    }
+
+    /// See [`Core::tend`].
+    ///
+    /// # Errors
+    /// As [`Core::process`].
+    #[inline]
+    pub(super) fn tend(&mut self) -> Result<(), JournalError> {
+        self.journal.tend()
+    }
+}
+
+/// Notes when a step had passed a stage.
+#[inline]
+pub(super) const fn set(stamps: &mut Stamps, passed: Passed, stamp: u32) {
+    match passed {
+        Passed::Feature => stamps.feature_ns = stamp,
+        Passed::Inference => stamps.inference_ns = stamp,
+        Passed::Risk => stamps.risk_ns = stamp,
+        Passed::Order => stamps.order_ns = stamp,
     }
 }

@@ -6,16 +6,20 @@
 //!          +--- commands, statement -----+
 //! ```
 //!
-//! Lockstep: an input due at time T is published only when no step still on its way can cause a report due by T.
-//! Ties go to the report. So the order of steps depends on the input alone, whatever thread runs the core. A run begins
-//! with what the venue holds.
+//! Lockstep, with feeds of the past: an input due at time T is published only when no step still on its way can cause a
+//! report due by T. Ties go to the report. So the order of steps depends on the input alone, whatever thread runs the
+//! core. With live feeds, inputs are published as they arrive, reports first, at the time that the wall clock shows; the
+//! journal records the order. A run begins with what the venue holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use pawl_journal::log::JournalError;
-use pawl_journal::record::{Command, EndReason, RunEnded, Sequence, Time};
+use pawl_journal::record::{
+    Command, CommandAction, CommandReason, CommandSource, EndReason, RunEnded, Sequence, Time,
+};
 
 use super::clock::{Clock, Instant};
 use super::core::Core;
@@ -26,7 +30,9 @@ use super::ingress::Ingress;
 use super::latency::Latency;
 use super::progress::Progress;
 use super::ring::{Envelope, Publisher};
-use super::run::{Answer, CommandRequest, End, relax};
+use super::run::{Answer, CommandRequest, End, RingFull};
+use super::staged::{self, StagedPublisher};
+use super::wait::Waiter;
 use crate::Input;
 
 /// After the last tick, reports that are due within this much event time are still taken, ns.
@@ -49,8 +55,15 @@ pub(crate) enum Line {
     Fused {
         /// The ring's writing end.
         publisher: Publisher,
-        /// Cleared when the pipeline thread ends.
-        alive: Arc<AtomicBool>,
+        /// Set when the pipeline thread has ended before its time.
+        broken: Arc<AtomicBool>,
+    },
+    /// Each stage is on its own thread, one behind the other on the ring.
+    Staged {
+        /// The ring's writing end.
+        publisher: StagedPublisher,
+        /// Set when one of the threads has ended before its time.
+        broken: Arc<AtomicBool>,
     },
 }
 
@@ -60,9 +73,55 @@ impl Line {
     fn tend(&mut self) -> Result<(), JournalError> {
         match self {
             Self::Single(core) => core.tend(),
-            Self::Fused { .. } => Ok(()),
+            Self::Fused { .. } | Self::Staged { .. } => Ok(()),
         }
     }
+
+    /// Hands an envelope to the core; `false` if there is no room for it now.
+    #[inline]
+    fn send(&mut self, envelope: &mut Envelope, clock: &Clock) -> Result<bool, JournalError> {
+        match self {
+            Self::Single(core) => core.process(envelope).map(|()| true),
+            Self::Fused { publisher, .. } => {
+                envelope.published = clock.now();
+                Ok(publisher.try_publish(envelope))
+            }
+            Self::Staged { publisher, .. } => {
+                envelope.published = clock.now();
+                Ok(staged::publish(publisher, envelope, clock))
+            }
+        }
+    }
+
+    /// Whether nobody reads the ring any more.
+    #[inline]
+    fn is_broken(&self) -> bool {
+        match self {
+            Self::Single(_) => false,
+            Self::Fused { broken, .. } | Self::Staged { broken, .. } => broken.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// What a look at the sources came to.
+enum Turn {
+    /// An input was published, or left out.
+    Taken,
+    /// Nothing could be published yet.
+    Waited,
+    /// Nothing is to come any more.
+    Ended,
+}
+
+/// What has been made of a full ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overrun {
+    /// The pipeline keeps up.
+    None,
+    /// The ring was full, and a command has to say so.
+    Due,
+    /// It was said, and the pipeline has not caught up since.
+    Told,
 }
 
 /// Event time tied to wall-clock time.
@@ -88,8 +147,12 @@ pub(crate) struct Edge {
     progress: Arc<Progress>,
     supply: SupplyWatch,
     is_look_due: bool,
+    on_ring_full: RingFull,
+    overrun: Overrun,
     ring_full: u64,
-    idle: u32,
+    /// Until when reports are taken once the feeds have ended.
+    drain_until: Option<Time>,
+    waiter: Waiter,
 }
 
 impl Edge {
@@ -101,6 +164,8 @@ impl Edge {
         clock: Clock,
         published: Sequence,
         speed: Option<f64>,
+        waiter: Waiter,
+        on_ring_full: RingFull,
         commands: Receiver<CommandRequest>,
         stop: Arc<AtomicBool>,
         progress: Arc<Progress>,
@@ -123,8 +188,11 @@ impl Edge {
             progress,
             supply: SupplyWatch::new(),
             is_look_due: true,
+            on_ring_full,
+            overrun: Overrun::None,
             ring_full: 0,
-            idle: 0,
+            drain_until: None,
+            waiter,
         }
     }
 
@@ -133,7 +201,7 @@ impl Edge {
     /// # Errors
     /// [`RunError`] when the journal fails.
     pub(crate) fn drive(&mut self, line: &mut Line) -> Result<End, RunError> {
-        let mut drain_until = None;
+        let is_live = self.ingress.is_live();
         let reason = loop {
             if self.stop.load(Ordering::Relaxed) {
                 break EndReason::STOPPED;
@@ -144,44 +212,12 @@ impl Edge {
             }
             self.take_commands(line)?;
             if self.is_look_due {
-                self.look_at_supply(line)?;
+                self.look_around(line)?;
             }
-            let tick = self.ingress.next_due();
-            let report = self.gateway.venue().next_due();
-            let until = match tick {
-                Some(_) => Time(i64::MAX),
-                None => *drain_until.get_or_insert(Time(self.ingress.now().0.saturating_add(DRAIN))),
-            };
-            let next = match (tick, report.filter(|&due| due <= until)) {
-                (Some(tick), Some(report)) => Some(tick.min(report)),
-                (tick, report) => tick.or(report),
-            };
-            let Some(due) = next else {
-                if self.gateway.seen() >= self.published {
-                    break EndReason::FEED_ENDED;
-                }
-                self.wait(line)?;
-                continue;
-            };
-            if !self.gateway.is_clear(self.published, due) {
-                self.wait(line)?;
-                continue;
-            }
-            if self.is_early(due) {
-                self.doze(line)?;
-                continue;
-            }
-            self.idle = 0;
-            if report.is_some_and(|report| report <= due) {
-                if let Some((time, report)) = self.gateway.venue().poll(due) {
-                    let time = self.ingress.advance(time);
-                    self.publish(line, time, Input::Report(report))?;
-                }
-            } else if let Some((time, input)) = self.ingress.take() {
-                self.publish(line, time, input)?;
-                if let Input::Tick(tick) = &input {
-                    self.gateway.on_tick(tick, time);
-                }
+            match if is_live { self.take_live(line)? } else { self.take_in_lockstep(line)? } {
+                Turn::Taken => self.waiter.reset(),
+                Turn::Waited => {}
+                Turn::Ended => break EndReason::FEED_ENDED,
             }
         };
         self.settle(line)?;
@@ -193,6 +229,88 @@ impl Edge {
             }
             _ => End { reason, message: String::new() },
         })
+    }
+
+    /// Publishes what is due next, if no step on its way can cause a report that is due before it.
+    #[inline]
+    fn take_in_lockstep(&mut self, line: &mut Line) -> Result<Turn, RunError> {
+        let tick = self.ingress.next_due();
+        let report = self.gateway.venue().next_due();
+        let until = match tick {
+            Some(_) => Time(i64::MAX),
+            None => self.drain_until(self.ingress.now()),
+        };
+        let next = match (tick, report.filter(|&due| due <= until)) {
+            (Some(tick), Some(report)) => Some(tick.min(report)),
+            (tick, report) => tick.or(report),
+        };
+        let Some(due) = next else {
+            if self.gateway.seen() >= self.published {
+                return Ok(Turn::Ended);
+            }
+            return self.wait(line);
+        };
+        if !self.gateway.is_clear(self.published, due) {
+            return self.wait(line);
+        }
+        if let Some(left) = self.early_by(due) {
+            return self.doze(line, left);
+        }
+        if report.is_some_and(|report| report <= due) {
+            self.take_report(line, due)?;
+        } else if let Some((time, input)) = self.ingress.take() {
+            self.publish_input(line, time, input)?;
+        }
+        Ok(Turn::Taken)
+    }
+
+    /// Publishes what has arrived: a report before anything else.
+    #[inline]
+    fn take_live(&mut self, line: &mut Line) -> Result<Turn, RunError> {
+        let now = self.clock.unix(self.clock.now());
+        if self.take_report(line, now)? {
+            return Ok(Turn::Taken);
+        }
+        if let Some((time, input)) = self.ingress.take_live(now) {
+            self.publish_input(line, time, input)?;
+            return Ok(Turn::Taken);
+        }
+        let is_caught_up = self.gateway.seen() >= self.published;
+        if is_caught_up && self.overrun == Overrun::Told {
+            self.overrun = Overrun::None;
+        }
+        if self.ingress.is_over() {
+            let until = self.drain_until(now);
+            let is_due = self.gateway.venue().next_due().is_some_and(|due| due <= until);
+            if is_caught_up && !is_due {
+                return Ok(Turn::Ended);
+            }
+        }
+        self.wait(line)
+    }
+
+    /// Publishes the venue's next report, if one is due; says whether.
+    #[inline]
+    fn take_report(&mut self, line: &mut Line, due: Time) -> Result<bool, RunError> {
+        let Some((time, report)) = self.gateway.venue().poll(due) else { return Ok(false) };
+        let time = self.ingress.advance(time);
+        self.publish(line, time, Input::Report(report))?;
+        Ok(true)
+    }
+
+    /// Publishes what ingress has taken, and shows it to the venue.
+    #[inline]
+    fn publish_input(&mut self, line: &mut Line, time: Time, input: Input) -> Result<(), RunError> {
+        self.publish(line, time, input)?;
+        if let Input::Tick(tick) = &input {
+            self.gateway.on_tick(tick, time);
+        }
+        Ok(())
+    }
+
+    /// Until when reports are taken, the feeds having ended at `now` or before.
+    fn drain_until(&mut self, now: Time) -> Time {
+        *self.drain_until.get_or_insert(Time(now.0.saturating_add(DRAIN)))
     }
 
     /// Time of the last input.
@@ -233,21 +351,8 @@ impl Edge {
         let received = self.clock.now();
         let sequence = Sequence(self.published.0 + 1);
         let mut envelope = Envelope { sequence, time, received, published: received, input };
-        match line {
-            Line::Single(core) => core.process(&envelope)?,
-            Line::Fused { publisher, alive } => {
-                envelope.published = self.clock.now();
-                if !publisher.try_publish(&envelope) {
-                    self.ring_full += 1;
-                    while !publisher.try_publish(&envelope) {
-                        if !alive.load(Ordering::Acquire) {
-                            return Err(RunError::PipelineGone);
-                        }
-                        self.gateway.pump()?;
-                        relax(&mut self.idle);
-                    }
-                }
-            }
+        if !line.send(&mut envelope, &self.clock)? {
+            self.wait_for_room(line, &mut envelope)?;
         }
         self.published = sequence;
         self.progress.sequence.store(sequence.0, Ordering::Relaxed);
@@ -260,9 +365,29 @@ impl Edge {
         Ok(())
     }
 
+    /// Waits until the ring has room for an envelope, and hands it over. With a live feed that is an overrun: the
+    /// pipeline does not keep up with the market.
+    #[cold]
+    fn wait_for_room(&mut self, line: &mut Line, envelope: &mut Envelope) -> Result<(), RunError> {
+        self.ring_full += 1;
+        self.progress.ring_full.store(self.ring_full, Ordering::Relaxed);
+        if self.ingress.is_live() && self.overrun == Overrun::None {
+            self.overrun = Overrun::Due;
+            self.is_look_due = true;
+        }
+        while !line.send(envelope, &self.clock)? {
+            if line.is_broken() {
+                return Err(RunError::PipelineGone);
+            }
+            self.gateway.pump()?;
+            self.waiter.pause();
+        }
+        Ok(())
+    }
+
     /// Waits until the pipeline has committed everything that was published, and its orders have left.
     fn settle(&mut self, line: &mut Line) -> Result<(), RunError> {
-        self.idle = 0;
+        self.waiter.reset();
         while self.gateway.seen() < self.published {
             self.gateway.pump()?;
             self.wait(line)?;
@@ -285,10 +410,20 @@ impl Edge {
         Ok(())
     }
 
-    /// Adds no risk when the disk runs out of room for the journal, long before a step does not fit.
+    /// Adds no risk when the disk runs out of room for the journal, long before a step does not fit, nor, if so
+    /// configured, when the pipeline does not keep up.
     #[cold]
-    fn look_at_supply(&mut self, line: &mut Line) -> Result<(), RunError> {
+    fn look_around(&mut self, line: &mut Line) -> Result<(), RunError> {
         self.is_look_due = false;
+        if self.overrun == Overrun::Due {
+            self.overrun = Overrun::Told;
+            let action = match self.on_ring_full {
+                RingFull::Halt => CommandAction::HALT,
+                RingFull::Wait => CommandAction::NOTE,
+            };
+            let (reason, source) = (CommandReason::RING_FULL, CommandSource::ENGINE);
+            self.publish_command(line, Command { action, reason, source, ..Command::default() })?;
+        }
         match self.supply.look(self.gateway.health().supply()) {
             Some(command) => self.publish_command(line, command),
             None => Ok(()),
@@ -317,40 +452,44 @@ impl Edge {
     /// The event time it is: between the last input and the next one, where a pace says so.
     fn event_now(&mut self) -> Time {
         let now = self.ingress.now();
+        if self.ingress.is_live() {
+            return self.clock.unix(self.clock.now()).max(now);
+        }
         let Some(pace) = &self.pace else { return now };
         let tick = self.ingress.next_due().unwrap_or(now);
         let next = self.gateway.venue().next_due().map_or(tick, |report| report.min(tick));
         pace.event_time(&self.clock).clamp(now, next.max(now))
     }
 
-    fn is_early(&self, due: Time) -> bool {
-        self.pace.as_ref().is_some_and(|pace| due > pace.event_time(&self.clock))
+    /// How long it is until paced event time comes to `due`, if it has not.
+    #[inline]
+    fn early_by(&self, due: Time) -> Option<Duration> {
+        let pace = self.pace.as_ref()?;
+        let early_ns = due.0 - pace.event_time(&self.clock).0;
+        (early_ns > 0).then(|| Duration::from_nanos((early_ns as f64 / pace.speed) as u64))
     }
 
     #[inline]
-    fn wait(&mut self, line: &mut Line) -> Result<(), RunError> {
+    fn wait(&mut self, line: &mut Line) -> Result<Turn, RunError> {
         self.look_after(line)?;
-        self.is_look_due |= self.idle.is_multiple_of(WAITS_PER_LOOK);
-        relax(&mut self.idle);
-        Ok(())
+        self.is_look_due |= self.waiter.idle().is_multiple_of(WAITS_PER_LOOK);
+        self.waiter.pause();
+        Ok(Turn::Waited)
     }
 
     /// Waits for paced event time to come, with the gateway and commands looked after in between.
-    #[expect(clippy::disallowed_methods, reason = "a paced run waits for the wall clock")]
-    fn doze(&mut self, line: &mut Line) -> Result<(), RunError> {
+    fn doze(&mut self, line: &mut Line, left: Duration) -> Result<Turn, RunError> {
         self.look_after(line)?;
         self.is_look_due = true;
-        std::thread::sleep(std::time::Duration::from_micros(200));
-        Ok(())
+        self.waiter.doze(left);
+        Ok(Turn::Waited)
     }
 
     /// Serves the journal's writer while this thread waits; an error if the writer is gone.
     #[inline]
     fn look_after(&mut self, line: &mut Line) -> Result<(), RunError> {
         line.tend()?;
-        if let Line::Fused { alive, .. } = line
-            && !alive.load(Ordering::Acquire)
-        {
+        if line.is_broken() {
             // What it committed before it went may leave; why it went is told by its own error.
             self.gateway.pump()?;
             return Err(RunError::PipelineGone);

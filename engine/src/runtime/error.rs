@@ -79,21 +79,29 @@ pub enum RunError {
         /// What is wrong with it.
         source: StateError,
     },
+    /// Feeds that happen now and feeds that happened do not share a clock.
+    #[error("the feed {live} is live and {historical} is not; run them apart")]
+    MixedFeeds {
+        /// One that is live.
+        live: String,
+        /// One that is not.
+        historical: String,
+    },
     /// A feed is not the one that the journal was made of, or cannot be read up to where it ended.
     #[error(transparent)]
     Feed(#[from] FeedError),
     /// A stage panicked: a bug. The journal holds everything before the step that failed.
     #[error(
-        "the {thread} thread panicked: {message}; the journal is whole up to the step before and can be recovered"
+        "the {part} panicked: {message}; the journal is whole up to the step before and can be recovered"
     )]
     Panicked {
-        /// Which thread.
-        thread: &'static str,
+        /// Which stage, or the edge.
+        part: &'static str,
         /// What it said.
         message: String,
     },
-    /// The pipeline thread ended while it was needed; why is told by its own error.
-    #[error("the pipeline thread ended early")]
+    /// A thread of the pipeline ended while it was needed; why is told by its own error.
+    #[error("a thread of the pipeline ended early")]
     PipelineGone,
     /// A thread could not be started.
     #[error("cannot start the {thread} thread: {source}")]

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! single   one thread:  ingress -> core -> gateway -> ingress ...
-//! fused    edge thread: ingress, gateway      pipeline thread: core       (ring between them)
+//! fused    edge thread: ingress, gateway      pipeline thread: core                   (ring between them)
+//! staged   edge thread: ingress, gateway      feature > inference > risk > order      (a thread each, on the ring)
 //! ```
 //!
-//! Both drive the same edge loop; only how an envelope reaches the core differs.
+//! All drive the same edge loop; only how an envelope reaches the core differs.
 
 mod affinity;
 mod clock;
@@ -20,7 +21,10 @@ mod progress;
 mod recovery;
 mod ring;
 mod run;
+mod staged;
+mod threads;
 mod twin;
+mod wait;
 
 pub use affinity::{available_cores, pin};
 pub use clock::{Clock, Instant};
@@ -31,7 +35,8 @@ pub use latency::{Latency, Percentiles};
 pub use progress::{Progress, Status};
 pub use ring::{Envelope, Polled, Publisher, Subscriber, ring};
 pub use run::{
-    Answer, CommandRequest, DurabilityReport, Outcome, Prepared, Run, RunOptions, RunTexts, Sources,
-    Threading,
+    Answer, CommandRequest, DurabilityReport, Outcome, Prepared, RingFull, Run, RunOptions, RunTexts,
+    Sources, Threading,
 };
 pub use twin::{Reached, Twin};
+pub use wait::Wait;

@@ -16,6 +16,7 @@ pub struct Progress {
     pub(super) time: AtomicU64,
     pub(super) share: AtomicU64,
     pub(super) restored: AtomicU64,
+    pub(super) ring_full: AtomicU64,
     pub(super) mode: AtomicU16,
     pub(super) watermarks: OnceLock<Watermarks>,
     pub(super) recovered: OnceLock<Recovered>,
@@ -34,6 +35,8 @@ pub struct Status {
     pub share: f64,
     /// Steps re-run to restore the state.
     pub restored: u64,
+    /// How often the ring was full.
+    pub ring_full: u64,
     /// What the engine may do.
     pub mode: Mode,
 }
@@ -60,6 +63,7 @@ impl Progress {
             time: Time(self.time.load(Ordering::Relaxed).cast_signed()),
             share: f64::from_bits(self.share.load(Ordering::Relaxed)),
             restored: self.restored.load(Ordering::Relaxed),
+            ring_full: self.ring_full.load(Ordering::Relaxed),
             mode: Mode::from_code(self.mode.load(Ordering::Relaxed)),
         }
     }

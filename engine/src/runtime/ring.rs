@@ -1,14 +1,16 @@
-//! The ring between the edge thread and the pipeline thread. The only file that names `disruptor`.
+//! The ring between the edge thread and the threads of the pipeline. The only file that names `disruptor`.
 //!
 //! ```text
-//! edge thread --Publisher--> [slot][slot][slot]... --Subscriber--> pipeline thread
+//! edge --Publisher--> [slot][slot][slot]... --Subscriber--> first thread --Subscriber--> second thread ...
 //! ```
 //!
-//! One producer, one consumer, both on threads of ours. A slot holds one [`Envelope`]: two cache lines. A full ring
-//! is told to the caller, never waited for inside.
+//! One producer, one thread behind it or several in a row, all of them ours. A thread finds a slot when the one before
+//! it is through with its batch; the producer gets a slot back from the last. A full ring is told to the caller, never
+//! waited for inside.
 
 use disruptor::{
     BusySpin, EventPoller, Polling, Producer as _, RingBufferFull, SingleConsumerBarrier, SingleProducer,
+    SingleProducerBarrier,
 };
 use pawl_journal::record::{Sequence, Time, Timer};
 
@@ -45,16 +47,22 @@ impl Envelope {
     }
 }
 
-/// The writing end. Dropping it tells the subscriber that no more will come.
-pub struct Publisher(SingleProducer<Envelope, SingleConsumerBarrier>);
+/// The writing end. Dropping it tells the subscribers that no more will come.
+pub struct Publisher<T = Envelope>(SingleProducer<T, SingleConsumerBarrier>);
 
-/// The reading end.
-pub struct Subscriber(EventPoller<Envelope, disruptor::SingleProducerBarrier>);
+/// The reading end of one thread.
+pub struct Subscriber<T = Envelope>(Poller<T>);
+
+/// Behind the producer, or behind another subscriber.
+enum Poller<T> {
+    First(EventPoller<T, SingleProducerBarrier>),
+    Later(EventPoller<T, SingleConsumerBarrier>),
+}
 
 /// What a subscriber found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polled {
-    /// This many envelopes were handled.
+    /// This many slots were handled.
     Some(usize),
     /// Nothing yet.
     Empty,
@@ -62,24 +70,45 @@ pub enum Polled {
     Closed,
 }
 
-/// A ring of `slots` slots, a power of two.
+/// A ring of `slots` envelopes, a power of two, with one thread behind it.
 ///
 /// # Panics
 /// If `slots` is no power of two; the configuration is checked before.
 #[must_use]
 pub fn ring(slots: usize) -> (Publisher, Subscriber) {
-    let builder = disruptor::build_single_producer(slots, Envelope::empty, BusySpin);
-    let (poller, builder) = builder.new_event_poller();
-    (Publisher(builder.build()), Subscriber(poller))
+    let (poller, builder) =
+        disruptor::build_single_producer(slots, Envelope::empty, BusySpin).new_event_poller();
+    (Publisher(builder.build()), Subscriber(Poller::First(poller)))
 }
 
-impl std::fmt::Debug for Publisher {
+/// A ring of `slots` slots, a power of two, each as `empty` makes it, with `threads` threads behind it in a row.
+///
+/// # Panics
+/// If `slots` is no power of two, or `threads` is less than two.
+pub(crate) fn chain<T: Send + Sync + 'static>(
+    slots: usize,
+    empty: impl FnMut() -> T,
+    threads: usize,
+) -> (Publisher<T>, Vec<Subscriber<T>>) {
+    assert!(threads >= 2, "a ring for one thread is made by `ring`");
+    let (first, builder) = disruptor::build_single_producer(slots, empty, BusySpin).new_event_poller();
+    let (second, mut builder) = builder.and_then().new_event_poller();
+    let mut pollers = vec![Poller::First(first), Poller::Later(second)];
+    while pollers.len() < threads {
+        let (poller, further) = builder.and_then().new_event_poller();
+        pollers.push(Poller::Later(poller));
+        builder = further;
+    }
+    (Publisher(builder.build()), pollers.into_iter().map(Subscriber).collect())
+}
+
+impl<T> std::fmt::Debug for Publisher<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Publisher")
     }
 }
 
-impl std::fmt::Debug for Subscriber {
+impl<T> std::fmt::Debug for Subscriber<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Subscriber")
     }
@@ -90,28 +119,28 @@ impl Publisher {
     #[inline]
     #[must_use]
     pub fn try_publish(&mut self, envelope: &Envelope) -> bool {
-        let published: Result<_, RingBufferFull> = self.0.try_publish(|slot| *slot = *envelope);
+        self.try_fill(|slot| *slot = *envelope)
+    }
+}
+
+impl<T: Send + Sync> Publisher<T> {
+    /// Publishes the next slot as `fill` leaves it; `false`, and `fill` is not called, if the ring is full.
+    #[inline]
+    #[must_use]
+    pub(crate) fn try_fill(&mut self, fill: impl FnOnce(&mut T)) -> bool {
+        let published: Result<_, RingBufferFull> = self.0.try_publish(fill);
         published.is_ok()
     }
 }
 
-impl Subscriber {
-    /// Handles at most `batch` envelopes in order. An error of `handle` ends the batch and is returned; the slots of
-    /// the batch are given back all the same.
-    ///
-    /// # Errors
-    /// Whatever `handle` returns.
-    #[inline]
-    pub fn poll<E>(
-        &mut self,
-        batch: u64,
-        mut handle: impl FnMut(&Envelope) -> Result<(), E>,
-    ) -> Result<Polled, E> {
-        match self.0.take(batch) {
+/// The batch of a poller; the two kinds differ in their types alone.
+macro_rules! take {
+    ($poller:expr, $batch:expr, $handle:expr) => {
+        match $poller.take($batch) {
             Ok(mut events) => {
                 let mut count = 0;
-                for envelope in &mut events {
-                    handle(envelope)?;
+                for slot in &mut events {
+                    $handle(slot)?;
                     count += 1;
                 }
                 Ok(Polled::Some(count))
@@ -119,11 +148,28 @@ impl Subscriber {
             Err(Polling::NoEvents) => Ok(Polled::Empty),
             Err(Polling::Shutdown) => Ok(Polled::Closed),
         }
+    };
+}
+
+impl<T> Subscriber<T> {
+    /// Handles at most `batch` slots in order. An error of `handle`, or a panic, ends the batch; its slots are passed on
+    /// all the same, so what lies behind has to see in the slot that it is not done.
+    ///
+    /// # Errors
+    /// Whatever `handle` returns.
+    #[inline]
+    pub fn poll<E>(&mut self, batch: u64, mut handle: impl FnMut(&T) -> Result<(), E>) -> Result<Polled, E> {
+        match &mut self.0 {
+            Poller::First(poller) => take!(poller, batch, handle),
+            Poller::Later(poller) => take!(poller, batch, handle),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
+
     use super::*;
 
     fn envelope(sequence: u64) -> Envelope {
@@ -156,6 +202,39 @@ mod tests {
             }
         });
         assert_eq!(seen, (1..=1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_thread_of_a_chain_sees_a_slot_as_the_one_before_left_it() {
+        for threads in [2, 3, 4] {
+            let (mut publisher, subscribers) = chain(8, || Mutex::new(Vec::new()), threads);
+            std::thread::scope(|scope| {
+                for (index, mut subscriber) in subscribers.into_iter().enumerate() {
+                    scope.spawn(move || {
+                        let expected: Vec<usize> = (0..index).collect();
+                        loop {
+                            let polled = subscriber.poll(3, |slot| {
+                                let mut passed = slot.try_lock().ok_or("shared")?;
+                                assert_eq!(*passed, expected);
+                                passed.push(index);
+                                Ok::<(), &str>(())
+                            });
+                            match polled.expect("one thread has a slot at a time") {
+                                Polled::Closed => break,
+                                Polled::Empty => std::thread::yield_now(),
+                                Polled::Some(_) => {}
+                            }
+                        }
+                    });
+                }
+                for _ in 0..1_000 {
+                    while !publisher.try_fill(|slot| slot.get_mut().clear()) {
+                        std::thread::yield_now();
+                    }
+                }
+                drop(publisher);
+            });
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 use pawl_journal::log::{Claim, Durability, JournalError, JournalOptions, JournalStatistics, Watermarks};
 use pawl_journal::record::{Command, EndReason, InstrumentId, RunEnded, RunStarted, Sequence};
 
-use super::affinity::pin;
+use super::affinity::{available_cores, pin};
 use super::clock::Clock;
 use super::core::Core;
 use super::edge::{Edge, Line};
@@ -26,18 +26,15 @@ use super::ingress::Ingress;
 use super::latency::Percentiles;
 use super::progress::Progress;
 use super::recovery::restore;
-use super::ring::{Polled, Subscriber, ring};
+use super::ring::ring;
+use super::staged::Stages;
+use super::threads::{Place, caught, panicked};
 use super::twin::{Reached, Twin};
+use super::wait::{Wait, Waiter};
 use crate::pipeline::Pipeline;
 use crate::port::{Feed, Venue};
 use crate::risk::{Mode, RiskView};
 use crate::settings::Settings;
-
-/// Envelopes the pipeline thread takes from the ring at once.
-const BATCH: u64 = 64;
-
-/// Spins on an empty ring before a thread offers its core to others.
-const SPINS: u32 = 2_000;
 
 /// Which threads there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +44,32 @@ pub enum Threading {
     Single,
     /// An edge thread for ingress and gateway, a pinned thread for the pipeline and the journal.
     Fused,
+    /// An edge thread, and a pinned thread for each stage; the last one writes the journal.
+    Staged,
+}
+
+impl Threading {
+    /// How many threads do the work, so how many cores it wants.
+    #[must_use]
+    pub const fn threads(self) -> usize {
+        match self {
+            Self::Single => 1,
+            Self::Fused => 2,
+            Self::Staged => 5,
+        }
+    }
+}
+
+/// What is done when the pipeline falls so far behind a live feed that the ring is full. It is counted and told either
+/// way. With feeds of the past the edge waits, and that is all: they lose nothing by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RingFull {
+    /// Halt: the engine decides on quotes that are too old. An operator resumes.
+    #[default]
+    Halt,
+    /// Wait for room, and go on.
+    Wait,
 }
 
 /// How a run is driven; none of it changes what the engine decides.
@@ -54,10 +77,14 @@ pub enum Threading {
 pub struct RunOptions {
     /// Which threads there are.
     pub threading: Threading,
-    /// Cores to pin to: the edge's (or the only thread's), then the pipeline's; fewer pin fewer.
+    /// Cores to pin to: the edge's (or the only thread's), then the pipeline's or its stages'; fewer pin fewer.
     pub cores: Vec<usize>,
+    /// How the threads wait, in the same order; the last one is for the rest, none is [`Wait::Yield`].
+    pub waits: Vec<Wait>,
     /// Slots of the ring, a power of two.
     pub ring_slots: usize,
+    /// What is done when it is full.
+    pub on_ring_full: RingFull,
     /// Event time per wall-clock time; none is as fast as the machine goes.
     pub speed: Option<f64>,
     /// Whether steps carry stamps.
@@ -229,7 +256,18 @@ impl Prepared {
             clock.clone(),
         )?;
         let (commands, stop) = (self.commands, self.stop);
-        let edge = Edge::new(ingress, gateway, clock.clone(), first, options.speed, commands, stop, progress);
+        let edge = Edge::new(
+            ingress,
+            gateway,
+            clock.clone(),
+            first,
+            options.speed,
+            Waiter::new(options.wait(0), options.is_crowded()),
+            options.on_ring_full,
+            commands,
+            stop,
+            progress,
+        );
         let before = core.risk();
         Ok(Run { core, edge, options, clock, resumed_after: restored.sequence, restored_from, first, before })
     }
@@ -255,6 +293,7 @@ impl Run {
         if bytes > limit {
             return Err(RunError::SettingsTooLarge { bytes, limit });
         }
+        refuse_mixed(&sources.feeds)?;
         let claim = Claim::take(directory, &options.journal)?;
         // Set once, as the watermarks are.
         let _ = progress.recovered.set(claim.recovered());
@@ -309,6 +348,7 @@ impl Run {
         let Driven { mut core, end, pinned } = match options.threading {
             Threading::Single => drive_single(&mut edge, core, &options),
             Threading::Fused => drive_fused(&mut edge, core, &options)?,
+            Threading::Staged => drive_staged(&mut edge, core, &options)?,
         };
         let elapsed_ns = clock.nanoseconds(began, clock.now());
         let ended = end.and_then(|end| {
@@ -373,91 +413,90 @@ pub(crate) struct End {
     pub(crate) message: String,
 }
 
+impl RunOptions {
+    /// How a thread waits; the edge is thread 0.
+    fn wait(&self, thread: usize) -> Wait {
+        self.waits.get(thread).or(self.waits.last()).copied().unwrap_or_default()
+    }
+
+    /// Where a thread on the ring runs.
+    fn place(&self, thread: usize, name: &'static str, broken: &Arc<AtomicBool>) -> Place {
+        let core = self.cores.get(thread).copied();
+        let (wait, is_crowded) = (self.wait(thread), self.is_crowded());
+        Place { name, core, wait, is_crowded, broken: Arc::clone(broken) }
+    }
+
+    /// Whether more threads are to run than there are cores.
+    fn is_crowded(&self) -> bool {
+        self.threading.threads() > available_cores().len()
+    }
+}
+
+/// Time is the wall clock's with live feeds and the ticks' own with others: a run has one or the other.
+fn refuse_mixed(feeds: &[(Box<dyn Feed>, InstrumentId)]) -> Result<(), RunError> {
+    let name =
+        |is_live| feeds.iter().find(|(feed, _)| feed.is_live() == is_live).map(|(feed, _)| feed.name());
+    match (name(true), name(false)) {
+        (Some(live), Some(historical)) => {
+            Err(RunError::MixedFeeds { live: live.to_owned(), historical: historical.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn drive_single(edge: &mut Edge, core: Core, options: &RunOptions) -> Driven {
     let pinned = options.cores.first().is_none_or(|&core| pin(core));
     let mut line = Line::Single(Box::new(core));
-    let end = drive_caught(edge, &mut line, "engine");
+    let end = drive_caught(edge, &mut line);
     let Line::Single(core) = line else { unreachable!("the line was made single") };
     Driven { core: *core, end, pinned }
 }
 
 fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<Driven, RunError> {
-    let (publisher, subscriber) = ring(options.ring_slots);
-    let alive = Arc::new(AtomicBool::new(true));
-    let flag = Arc::clone(&alive);
-    let pipeline_core = options.cores.get(1).copied();
-    #[expect(clippy::disallowed_methods, reason = "the runtime owns the engine's threads")]
-    let thread = std::thread::Builder::new()
-        .name("pawl-pipeline".to_owned())
-        .spawn(move || {
-            let _gone = Gone(flag);
-            let pinned = pipeline_core.is_none_or(pin);
-            let mut core = core;
-            let drained = drain(&mut core, subscriber);
-            (core, drained, pinned)
-        })
-        .map_err(|source| RunError::Thread { thread: "pipeline", source })?;
-    let pinned = options.cores.first().is_none_or(|&core| pin(core));
-    let mut line = Line::Fused { publisher, alive };
-    let end = drive_caught(edge, &mut line, "edge");
-    drop(line);
-    match thread.join() {
-        Ok((core, drained, pipeline_pinned)) => {
-            let end = drained.map_err(RunError::from).and(end);
-            Ok(Driven { core, end, pinned: pinned && pipeline_pinned })
-        }
-        Err(panic) => Err(RunError::Panicked { thread: "pipeline", message: panic_message(&*panic) }),
+    let (publisher, mut subscriber) = ring(options.ring_slots);
+    let broken = Arc::new(AtomicBool::new(false));
+    let pipeline = options.place(1, "pipeline", &broken).start(move |place| {
+        let mut core = core;
+        let drained = caught(|| place.serve(&mut subscriber, &mut core, Core::process, |core| core.tend()));
+        let drained = match drained {
+            Ok(drained) => drained.map_err(RunError::from),
+            Err(panic) => Err(panicked(core.part(), &*panic)),
+        };
+        let came_to_end = drained.is_ok();
+        ((core, drained), came_to_end)
+    })?;
+    let (end, pinned) = drive_on_ring(edge, Line::Fused { publisher, broken }, options);
+    let ((core, drained), pipeline_pinned) = pipeline.join()?;
+    match drained {
+        Err(error @ RunError::Panicked { .. }) => Err(error),
+        drained => Ok(Driven { core, end: drained.and(end), pinned: pinned && pipeline_pinned }),
     }
+}
+
+fn drive_staged(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<Driven, RunError> {
+    let broken = Arc::new(AtomicBool::new(false));
+    let (publisher, stages) =
+        Stages::start(core, options.ring_slots, |thread, name| options.place(thread, name, &broken))?;
+    let (end, pinned) = drive_on_ring(edge, Line::Staged { publisher, broken }, options);
+    let (core, drained, stages_pinned) = stages.join()?;
+    Ok(Driven { core, end: drained.map_err(RunError::from).and(end), pinned: pinned && stages_pinned })
+}
+
+/// Drives the edge on this thread, and closes the ring behind it.
+fn drive_on_ring(edge: &mut Edge, mut line: Line, options: &RunOptions) -> (Result<End, RunError>, bool) {
+    let pinned = options.cores.first().is_none_or(|&core| pin(core));
+    (drive_caught(edge, &mut line), pinned)
 }
 
 /// Drives the edge and turns a panic into an error: the journal holds everything before the step that failed.
-fn drive_caught(edge: &mut Edge, line: &mut Line, thread: &'static str) -> Result<End, RunError> {
-    // After a panic nothing of edge or line is used again but to be dropped.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| edge.drive(line)))
-        .unwrap_or_else(|panic| Err(RunError::Panicked { thread, message: panic_message(&*panic) }))
-}
-
-/// Tells the edge, however the pipeline thread ends, that nobody reads the ring any more.
-struct Gone(Arc<AtomicBool>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-/// Processes what comes through the ring until it closes; in between the journal is looked after.
-fn drain(core: &mut Core, mut subscriber: Subscriber) -> Result<(), JournalError> {
-    let mut idle = 0;
-    loop {
-        match subscriber.poll(BATCH, |envelope| core.process(envelope))? {
-            Polled::Some(_) => idle = 0,
-            Polled::Empty => {
-                core.tend()?;
-                relax(&mut idle);
-            }
-            Polled::Closed => return Ok(()),
-        }
-    }
-}
-
-/// Waits a moment: spins at first, then offers the core to others.
-#[inline]
-pub(super) fn relax(idle: &mut u32) {
-    *idle = idle.saturating_add(1);
-    if *idle < SPINS {
-        std::hint::spin_loop();
-    } else {
-        std::thread::yield_now();
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "without a message".to_owned())
+fn drive_caught(edge: &mut Edge, line: &mut Line) -> Result<End, RunError> {
+    caught(|| edge.drive(line)).unwrap_or_else(|panic| {
+        let part = match line {
+            Line::Single(core) => core.part(),
+            Line::Fused { .. } | Line::Staged { .. } => "edge",
+        };
+        Err(panicked(part, &*panic))
+    })
 }
 
 #[cfg(test)]

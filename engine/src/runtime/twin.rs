@@ -108,7 +108,7 @@ impl Twin {
     #[inline]
     pub fn follow(&mut self, step: StepRef<'_>) -> Result<(), RunError> {
         let sequence = step.sequence();
-        let started = step.record(Kind::RunStarted);
+        let started = step.input().filter(|input| input.kind() == Some(Kind::RunStarted));
         // A pruned journal may begin with a later run, which took over what the runs before it left.
         if self.reached.runs == 0 && (started.is_none() || sequence.0 > 1) {
             return Err(RunError::NoStart { sequence });
@@ -128,13 +128,13 @@ impl Twin {
     }
 
     fn show_venue(&mut self, step: StepRef<'_>) -> Result<(), RunError> {
-        if let Some(report) = step.get::<ExecutionReport>() {
+        if let Some(report) = step.input_as::<ExecutionReport>() {
             let answered = self.venue.poll(step.time());
             if answered.map(|(_, answer)| answer) != Some(*report) {
                 return Err(RunError::VenueDiffers { sequence: step.sequence() });
             }
         }
-        if let Some(item) = step.get::<Reconciled>()
+        if let Some(item) = step.input_as::<Reconciled>()
             && !self.venue.statement().is_some_and(|statement| statement.contains(item))
         {
             return Err(RunError::VenueDiffers { sequence: step.sequence() });

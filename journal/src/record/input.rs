@@ -309,6 +309,8 @@ code! {
         FLATTEN = 4 "flatten",
         /// Change one limit.
         LIMIT = 5 "limit",
+        /// Change nothing: the engine only says what happened, as an alert.
+        NOTE = 6 "note",
     }
 
     /// Who asked for a command.
@@ -327,6 +329,8 @@ code! {
         JOURNAL_LOW = 1 "journal_low",
         /// None stands ready, and none could be made.
         JOURNAL_OUT = 2 "journal_out",
+        /// The pipeline fell so far behind a live feed that the ring was full.
+        RING_FULL = 3 "ring_full",
     }
 
     /// A risk limit, by its configuration key.

@@ -24,7 +24,7 @@ pub(crate) const FRAME_KIND_STEP: u16 = 1;
 /// Frame flag: the step holds an order request, so a gateway must look inside.
 const FLAG_ORDERS: u16 = 1 << 1;
 
-/// A growing step. One per pipeline, reused: nothing is allocated after `new`.
+/// A growing step. One per pipeline, or per slot of a ring, reused: nothing is allocated after [`Step::new`].
 #[derive(Clone)]
 pub struct Step {
     words: Box<[u64]>,
@@ -47,7 +47,18 @@ impl Step {
     /// An empty step with sequence 0.
     #[must_use]
     pub fn new() -> Self {
-        let mut step = Self { words: vec![0; STEP_BYTES_MAX / 8].into_boxed_slice(), len: 0 };
+        Self::with_capacity(STEP_BYTES_MAX)
+    }
+
+    /// As [`Self::new`], with room for so many bytes at first: many small steps stay close to each other in memory. One
+    /// that needs more room than any before it allocates.
+    ///
+    /// # Panics
+    /// If it is less than a header or more than [`STEP_BYTES_MAX`].
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        assert!((STEP_HEADER_BYTES..=STEP_BYTES_MAX).contains(&bytes), "no step has {bytes} bytes");
+        let mut step = Self { words: vec![0; bytes.div_ceil(8)].into_boxed_slice(), len: 0 };
         step.begin(Sequence(0), Time(0));
         step
     }
@@ -183,7 +194,9 @@ impl Step {
         let body = start + RECORD_HEADER_BYTES;
         let padded = len.next_multiple_of(8);
         let end = body + padded;
-        assert!(end <= STEP_BYTES_MAX, "a step holds at most {STEP_BYTES_MAX} bytes");
+        if end > self.words.len() * 8 {
+            self.grow(end);
+        }
         if padded != len {
             self.words[end / 8 - 1] = 0;
         }
@@ -191,6 +204,14 @@ impl Step {
         self.words[3] += 1 << 32;
         self.len = end;
         body
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        assert!(bytes <= STEP_BYTES_MAX, "a step holds at most {STEP_BYTES_MAX} bytes");
+        let mut words = vec![0; bytes.next_power_of_two() / 8].into_boxed_slice();
+        words[..self.words.len()].copy_from_slice(&self.words);
+        self.words = words;
     }
 }
 
@@ -279,9 +300,17 @@ impl<'a> StepRef<'a> {
     }
 
     /// The first record: what came in.
+    #[inline]
     #[must_use]
     pub fn input(self) -> Option<Record<'a>> {
         self.records().next()
+    }
+
+    /// What came in, if it is a `T`. Looks at no other record, as [`Self::get`] does where there is none.
+    #[inline]
+    #[must_use]
+    pub fn input_as<T: Body>(self) -> Option<&'a T> {
+        self.input()?.get()
     }
 
     /// The first record of type `T`.
@@ -389,6 +418,22 @@ mod tests {
         fresh.push_with_tail(&RunEnded::default(), b"odd");
         assert_eq!(step.bytes(), fresh.bytes());
         assert_eq!(step.view().input().expect("input").tail_text::<RunEnded>(), "odd");
+    }
+
+    #[test]
+    fn a_small_step_grows_to_what_it_must_hold_and_no_further() {
+        let (mut small, mut large) = (Step::with_capacity(STEP_HEADER_BYTES), Step::new());
+        for step in [&mut small, &mut large] {
+            step.begin(Sequence(3), Time(4));
+            step.push(&tick());
+            step.push_with_tail(&RunEnded::default(), &[b'x'; 5_000]);
+            step.push(&tick());
+        }
+        assert_eq!(small.bytes(), large.bytes());
+        let too_large = std::panic::catch_unwind(move || {
+            small.push_with_tail(&RunEnded::default(), &vec![0; STEP_BYTES_MAX]);
+        });
+        assert!(too_large.is_err());
     }
 
     #[test]

@@ -271,6 +271,9 @@ code! {
         /// The venue's statement tells another balance: not taken over; observed is the venue's, limit ours, in
         /// millionths.
         BALANCE_DIFFERS = 21 "balance_differs",
+        /// The pipeline fell so far behind a live feed that the ring was full: the engine halted itself, or only says so,
+        /// as the configuration has it.
+        RING_FULL = 22 "ring_full",
     }
 }
 

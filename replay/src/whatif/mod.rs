@@ -162,7 +162,8 @@ impl Steps for WhatIf {
                 self.run.follow(recorded)?;
                 return Ok(Some(self.run.step.view()));
             }
-            if recorded.get::<ExecutionReport>().is_none() && recorded.get::<Reconciled>().is_none() {
+            if recorded.input_as::<ExecutionReport>().is_none() && recorded.input_as::<Reconciled>().is_none()
+            {
                 self.next.keep(recorded);
                 self.is_waiting = true;
             }
@@ -179,7 +180,7 @@ impl Steps for WhatIf {
 impl HypotheticalRun {
     /// Takes a recorded step, while every order so far is as recorded, and shows it to the venue.
     fn follow(&mut self, recorded: StepRef<'_>) -> Result<(), ReplayError> {
-        if let Some(report) = recorded.get::<ExecutionReport>()
+        if let Some(report) = recorded.input_as::<ExecutionReport>()
             && self.venue_differs.is_none()
             && self.venue.poll(recorded.time()).map(|(_, answer)| answer) != Some(*report)
         {

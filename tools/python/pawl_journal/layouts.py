@@ -48,9 +48,9 @@ _CODES = """
 ExecutionKind: 1 accepted 2 rejected 3 partially_filled 4 filled 5 cancelled 6 expired 7 replaced 8 cancel_rejected
     9 replace_rejected 10 unknown
 RejectReason: 0 none 1 venue 2 no_quote 3 price_moved 4 volume 5 unknown_order 6 too_late 7 duplicate_id 8 not_fillable
-CommandAction: 1 halt 2 resume 3 reduce-only 4 flatten 5 limit
+CommandAction: 1 halt 2 resume 3 reduce-only 4 flatten 5 limit 6 note
 CommandSource: 0 operator 1 engine
-CommandReason: 0 none 1 journal_low 2 journal_out
+CommandReason: 0 none 1 journal_low 2 journal_out 3 ring_full
 LimitName: 0 none 1 max_position 2 max_order 3 price_band 4 max_quote_age 5 max_prediction_age 6 max_spread
     7 max_order_rate 8 max_open_orders 9 max_daily_loss 10 max_drawdown
 StatementItem: 1 order 2 position 3 balance 4 end
@@ -73,6 +73,7 @@ Severity: 1 info 2 warning 3 critical
 AlertCode: 1 halted 2 resumed 3 reduce_only 4 flatten 5 limit_changed 6 daily_loss 7 drawdown 8 impossible_report
     9 unknown_order 10 overfill 11 late_fill 12 duplicate_report 13 order_unknown 14 link 15 order_capacity
     16 command_refused 17 journal_low 18 journal_out 19 order_differs 20 position_differs 21 balance_differs
+    22 ring_full
 Side: 1 buy 2 sell
 """
 

@@ -6,7 +6,7 @@ use pawl_engine::inference::{AgentSettings, RuleSettings, SignalSettings, Trigge
 use pawl_engine::order::OrderSettings;
 use pawl_engine::quantity::Span;
 use pawl_engine::risk::RiskSettings;
-use pawl_engine::runtime::{IngressSettings, Threading};
+use pawl_engine::runtime::{IngressSettings, RingFull, Threading, Wait};
 use pawl_engine::settings::{AccountSettings, CheckpointSettings};
 use pawl_journal::log::{Durability, JournalOptions};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Config {
     /// Paper or live.
     pub mode: Mode,
     /// Which threads there are.
-    pub threading: Threading,
+    pub threading: ThreadingChoice,
     /// The journal.
     pub journal: JournalConfig,
     /// How the machine is used; nothing here changes what the engine decides.
@@ -118,8 +118,12 @@ impl<'de> Deserialize<'de> for DurabilityChoice {
 pub struct RuntimeConfig {
     /// Cores to pin to.
     pub cores: CoreChoice,
+    /// How threads wait that have nothing to do.
+    pub wait: WaitChoice,
     /// Slots of the ring, a power of two.
     pub ring_slots: usize,
+    /// What is done when it is full and the feed is live.
+    pub ring_full: RingFull,
     /// Event time per wall-clock time; 0 is as fast as the machine goes.
     pub speed: f64,
     /// Whether steps carry stamps.
@@ -128,11 +132,69 @@ pub struct RuntimeConfig {
     pub snapshot_every: u64,
 }
 
+/// Which threads there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected \"auto\", \"single\", \"fused\" or \"staged\"")]
+pub enum ThreadingChoice {
+    /// These.
+    This(Threading),
+    /// `auto`: those that are fastest for the feeds on the cores there are.
+    Named(AutoName),
+}
+
+/// The word `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AutoName {
+    /// By the machine.
+    Auto,
+}
+
+impl ThreadingChoice {
+    /// The threads for so many cores. Feeds of the past that are taken in lockstep, as fast as it goes, gain nothing by a
+    /// second thread; others have one for each stage where a core is left for everything else.
+    #[must_use]
+    pub const fn threading(self, cores: usize, is_lockstep: bool) -> Threading {
+        match self {
+            Self::This(threading) => threading,
+            Self::Named(AutoName::Auto) if is_lockstep || cores < Threading::Fused.threads() => {
+                Threading::Single
+            }
+            Self::Named(AutoName::Auto) if cores > Threading::Staged.threads() => Threading::Staged,
+            Self::Named(AutoName::Auto) => Threading::Fused,
+        }
+    }
+}
+
+/// How threads wait that have nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"spin\", \"yield\" or \"sleep\", or a list of them, one for each thread"
+)]
+pub enum WaitChoice {
+    /// All of them so.
+    Every(Wait),
+    /// In the order of `cores`; the last one is for the rest.
+    Each(Vec<Wait>),
+}
+
+impl WaitChoice {
+    /// In the order of the threads.
+    #[must_use]
+    pub fn waits(&self) -> Vec<Wait> {
+        match self {
+            Self::Every(wait) => vec![*wait],
+            Self::Each(waits) => waits.clone(),
+        }
+    }
+}
+
 /// Cores to pin to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a list of cores such as [2, 3], \"auto\" or \"none\"")]
 pub enum CoreChoice {
-    /// These: the edge's (or the only thread's), then the pipeline's.
+    /// These: the edge's (or the only thread's), then the pipeline's or its stages'.
     These(Vec<usize>),
     /// `auto`: the last ones this process may use. `none`: no pinning.
     Named(CoreName),
@@ -200,7 +262,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: Mode::Paper,
-            threading: Threading::Fused,
+            threading: ThreadingChoice::This(Threading::Fused),
             journal: JournalConfig::default(),
             runtime: RuntimeConfig::default(),
             account: AccountSettings::default(),
@@ -237,7 +299,9 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             cores: CoreChoice::Named(CoreName::Auto),
+            wait: WaitChoice::Every(Wait::Yield),
             ring_slots: 1_024,
+            ring_full: RingFull::Halt,
             speed: 0.0,
             stamps: true,
             snapshot_every: 1_000_000,
@@ -249,10 +313,7 @@ impl CoreChoice {
     /// The cores for this threading, out of those that this process may use.
     #[must_use]
     pub fn cores(&self, threading: Threading, available: &[usize]) -> Vec<usize> {
-        let wanted = match threading {
-            Threading::Single => 1,
-            Threading::Fused => 2,
-        };
+        let wanted = threading.threads();
         match self {
             Self::These(cores) => cores.iter().copied().take(wanted).collect(),
             Self::Named(CoreName::None) => Vec::new(),

@@ -43,12 +43,14 @@ impl State for Silence {
 pub(crate) struct Taken {
     /// Own time of the last tick taken, the latest so far.
     pub(crate) last_time: Option<Time>,
+    /// When it was taken, in the time of its step.
+    pub(crate) seen: Option<Time>,
     pub(crate) silence: Silence,
     /// The last tick that the journal holds of it, after a restart.
     pub(crate) journaled: Option<Tick>,
 }
 
-stateful!(Taken { last_time, silence, journaled });
+stateful!(Taken { last_time, seen, silence, journaled });
 
 /// What was taken in so far.
 #[derive(Debug, Clone)]
@@ -78,15 +80,15 @@ impl Intake {
     /// Takes a journaled step into account.
     pub(crate) fn replay(&mut self, step: StepRef<'_>) {
         self.now = step.time();
-        self.pulses = if step.get::<Timer>().is_some() { self.pulses + 1 } else { 0 };
-        if let Some(tick) = step.get::<Tick>() {
+        self.pulses = if step.input_as::<Timer>().is_some() { self.pulses + 1 } else { 0 };
+        if let Some(tick) = step.input_as::<Tick>() {
             self.screen.restore(tick);
             if let Some(feed) = self.feeds.get_mut(usize::from(tick.feed.0)) {
-                feed.take(tick.source_time);
+                feed.take(tick.source_time, step.time());
                 feed.journaled = Some(*tick);
             }
         }
-        if let Some(link) = step.get::<LinkChanged>()
+        if let Some(link) = step.input_as::<LinkChanged>()
             && link.link == LinkKind::FEED
             && let Some(feed) = self.feeds.get_mut(usize::from(link.feed.0))
         {
@@ -96,9 +98,10 @@ impl Intake {
 }
 
 impl Taken {
-    /// Notes a tick of this own time: it ends a silence.
-    pub(crate) fn take(&mut self, time: Time) {
+    /// Notes a tick of this own time, taken at `seen`: it ends a silence.
+    pub(crate) fn take(&mut self, time: Time, seen: Time) {
         self.silence = Silence::None;
+        self.seen = Some(seen);
         self.last_time = Some(self.last_time.map_or(time, |last| last.max(time)));
     }
 }

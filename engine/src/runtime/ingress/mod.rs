@@ -6,9 +6,9 @@
 //! timer  --/
 //! ```
 //!
-//! Feeds, silences and timer pulses are merged by event time; ties go to the timer, then to the first feed. Time
-//! never goes back: a tick from the past gets the present time and a mark. Venue reports and commands are merged by
-//! the edge, which knows the gateway.
+//! Feeds of the past, silences and timer pulses are merged by event time; ties go to the timer, then to the first feed.
+//! Time never goes back: a tick from the past gets the present time and a mark. Live feeds are asked in turn, and what
+//! they give is of now. Venue reports and commands are merged by the edge, which knows the gateway.
 
 mod intake;
 mod screen;
@@ -143,6 +143,9 @@ pub(crate) struct Ingress {
     intake: Intake,
     next_pulse: Option<Time>,
     failure: Option<FeedError>,
+    is_live: bool,
+    /// The live feed that is asked next.
+    turn: usize,
 }
 
 impl Ingress {
@@ -153,9 +156,29 @@ impl Ingress {
         intake: Intake,
     ) -> Self {
         assert_eq!(feeds.len(), intake.feeds.len(), "an intake is of the same feeds");
-        let sources =
+        let sources: Vec<Source> =
             feeds.into_iter().map(|(feed, instrument)| Source { feed, instrument, head: None }).collect();
-        Self { settings: settings.clone(), sources, intake, next_pulse: None, failure: None }
+        let is_live = sources.iter().any(|source| source.feed.is_live());
+        Self {
+            settings: settings.clone(),
+            sources,
+            intake,
+            next_pulse: None,
+            failure: None,
+            is_live,
+            turn: 0,
+        }
+    }
+
+    /// Whether its feeds are live; all of them are, or none.
+    #[inline]
+    pub(crate) const fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// Whether no tick comes any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.failure.is_some() || self.sources.iter().all(|source| source.feed.has_ended())
     }
 
     /// Reads the first tick of every feed, from behind what the journal holds already. A new journal begins at the
@@ -166,9 +189,14 @@ impl Ingress {
     /// [`FeedError`] if a feed is not the one that the journal was made of.
     pub(crate) fn start(&mut self) -> Result<(), FeedError> {
         for (source, taken) in self.sources.iter_mut().zip(&self.intake.feeds) {
-            if let Some(journaled) = &taken.journaled {
-                source.skip_journaled(journaled)?;
+            match &taken.journaled {
+                Some(journaled) if self.is_live => source.feed.skip_to(journaled.source_sequence)?,
+                Some(journaled) => source.skip_journaled(journaled)?,
+                None => {}
             }
+        }
+        if self.is_live {
+            return Ok(());
         }
         for index in 0..self.sources.len() {
             self.refill(index);
@@ -240,37 +268,91 @@ impl Ingress {
         }
     }
 
-    fn take_from(&mut self, index: usize, due: Time) -> Option<(Time, Input)> {
-        let source = &self.sources[index];
+    /// Takes what has come from a live feed, or is due by `now`; `None` if there is nothing, or it was a tick to be left
+    /// out.
+    #[inline]
+    pub(crate) fn take_live(&mut self, now: Time) -> Option<(Time, Input)> {
+        let now = now.max(self.intake.now);
+        if self.settings.timer.0 > 0 && self.next_pulse.is_none_or(|pulse| pulse <= now) {
+            let interval = self.settings.timer.0;
+            let due = self.next_pulse.replace(Time((now.0.div_euclid(interval) + 1) * interval));
+            if let Some(due) = due {
+                self.intake.now = now;
+                self.intake.pulses += 1;
+                return Some((now, Input::Timer(Timer { due, interval_ns: interval })));
+            }
+        }
+        for _ in 0..self.sources.len() {
+            let index = self.turn;
+            self.turn = if index + 1 == self.sources.len() { 0 } else { index + 1 };
+            if let Some(taken) = self.take_live_from(index, now) {
+                return Some(taken);
+            }
+        }
+        None
+    }
+
+    fn take_live_from(&mut self, index: usize, now: Time) -> Option<(Time, Input)> {
+        if self.sources[index].head.is_none() {
+            self.refill(index);
+        }
+        let source = &mut self.sources[index];
         let taken = &mut self.intake.feeds[index];
-        let head = source.head.expect("the source was chosen for its head");
+        let silent_since = taken.seen.unwrap_or(now);
+        let is_gap = self.settings.gap.0 > 0 && now.0 - silent_since.0 > self.settings.gap.0;
+        match (is_gap, taken.silence, source.head) {
+            (true, Silence::None, _) => return Some(self.tell_silence(index, silent_since, None, now)),
+            (true, Silence::Stale, Some(_)) => {
+                return Some(self.tell_silence(index, silent_since, Some(now), now));
+            }
+            _ => {}
+        }
+        let head = source.head.take()?;
+        let gap = taken.silence == Silence::Gap;
+        taken.take(head.time, now);
+        let marks = self.intake.screen.admit(&head, gap)?;
+        Some((self.advance(now), Input::Tick(head.record(FeedId(index as u16), marks))))
+    }
+
+    /// Tells of a feed's silence, and of its end if there is one.
+    fn tell_silence(&mut self, index: usize, from: Time, to: Option<Time>, now: Time) -> (Time, Input) {
+        let (state, silence) = match to {
+            None => (LinkState::STALE, Silence::Stale),
+            Some(_) => (LinkState::GAP, Silence::Gap),
+        };
+        self.intake.feeds[index].silence = silence;
+        let link = LinkChanged {
+            from: from.0,
+            to: to.unwrap_or_default().0,
+            link: LinkKind::FEED,
+            state,
+            feed: FeedId(index as u16),
+            instrument: self.sources[index].instrument,
+            ..LinkChanged::default()
+        };
+        (self.advance(now), Input::Link(link))
+    }
+
+    fn take_from(&mut self, index: usize, due: Time) -> Option<(Time, Input)> {
+        let head = self.sources[index].head.expect("the source was chosen for its head");
+        let taken = &self.intake.feeds[index];
         let silent_since = taken.last_time.unwrap_or(head.time);
         if self.settings.gap.0 > 0 && head.time.0.saturating_sub(silent_since.0) > self.settings.gap.0 {
-            let (state, to, after) = match taken.silence {
-                Silence::None => (LinkState::STALE, 0, Silence::Stale),
-                Silence::Stale => (LinkState::GAP, head.time.0, Silence::Gap),
+            match taken.silence {
+                Silence::None => return Some(self.tell_silence(index, silent_since, None, due)),
+                Silence::Stale => return Some(self.tell_silence(index, silent_since, Some(head.time), due)),
                 Silence::Gap => return self.take_tick(index, head, true),
-            };
-            taken.silence = after;
-            let link = LinkChanged {
-                from: silent_since.0,
-                to,
-                link: LinkKind::FEED,
-                state,
-                feed: FeedId(index as u16),
-                instrument: source.instrument,
-                ..LinkChanged::default()
-            };
-            return Some((self.advance(due), Input::Link(link)));
+            }
         }
         self.take_tick(index, head, false)
     }
 
     fn take_tick(&mut self, index: usize, head: FeedTick, gap: bool) -> Option<(Time, Input)> {
-        self.intake.feeds[index].take(head.time);
+        let time = head.time.max(self.intake.now);
+        self.intake.feeds[index].take(head.time, time);
         self.refill(index);
         let marks = self.intake.screen.admit(&head, gap)?;
-        let time = self.advance(head.time);
+        self.advance(time);
         Some((time, Input::Tick(head.record(FeedId(index as u16), marks))))
     }
 

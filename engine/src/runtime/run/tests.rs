@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicU64;
 use parking_lot::Mutex;
 use pawl_journal::log::{Reader, Supply};
 use pawl_journal::record::{
-    CommandAction, CommandReason, CommandSource, ExecutionKind, ExecutionReport, Lots, OrderAction,
-    OrderRequest, OutputHash, Points, Reconciled, StatementItem, Step, Tick, Time,
+    Alert, AlertCode, CommandAction, CommandReason, CommandSource, ExecutionKind, ExecutionReport, Kind,
+    Lots, OrderAction, OrderRequest, OutputHash, Points, Reconciled, Severity, StatementItem, Step, Tick,
+    Time,
 };
 
 use super::super::health::disk::Disk;
@@ -17,6 +18,7 @@ use crate::feature::FeatureSettings;
 use crate::inference::{AgentSettings, Models, RuleSettings, SignalSettings};
 use crate::instrument::Instrument;
 use crate::order::OrderSettings;
+use crate::pipeline::{Passed, planted};
 use crate::port::{FeedError, FeedTick};
 use crate::risk::RiskSettings;
 use crate::settings::AccountSettings;
@@ -24,25 +26,45 @@ use crate::settings::AccountSettings;
 const TICKS: u64 = 6_000;
 const LATENCY: i64 = 20 * Time::MILLISECOND;
 
+const EVERY_THREADING: [Threading; 3] = [Threading::Single, Threading::Fused, Threading::Staged];
+
 /// A price that swings, so that averages cross and orders follow; ten ticks a second.
-struct Swing(u64);
+#[derive(Clone, Copy, Default)]
+struct Swing {
+    given: u64,
+    is_live: bool,
+    /// The volume of one of the ticks.
+    volume_at: Option<(u64, Lots)>,
+    /// So many fewer ticks.
+    fewer: u64,
+}
 
 impl Feed for Swing {
     fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
-        self.0 += 1;
-        let swing = ((self.0 as i64 % 200) - 100).abs();
-        Ok((self.0 <= TICKS).then_some(FeedTick {
-            time: Time(self.0 as i64 * Time::SECOND / 10),
-            source_sequence: self.0,
+        self.given += 1;
+        let swing = ((self.given as i64 % 200) - 100).abs();
+        let volume = self.volume_at.filter(|(at, _)| *at == self.given).map_or(Lots(0), |(_, volume)| volume);
+        Ok((self.given + self.fewer <= TICKS).then_some(FeedTick {
+            time: Time(self.given as i64 * Time::SECOND / 10),
+            source_sequence: self.given,
             bid: Points(114_500 + swing),
             ask: Points(114_502 + swing),
+            volume,
             ..FeedTick::default()
         }))
     }
 
     fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError> {
-        self.0 = source_sequence;
+        self.given = source_sequence;
         Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    fn has_ended(&self) -> bool {
+        self.given + self.fewer > TICKS
     }
 
     fn name(&self) -> &str {
@@ -126,21 +148,32 @@ fn settings() -> Settings {
     }
 }
 
-fn open(directory: &Path, threading: Threading, durability: &str, disk: &Disk, venue: Filler) -> Run {
-    let options = RunOptions {
+fn options(threading: Threading) -> RunOptions {
+    RunOptions {
         threading,
         cores: Vec::new(),
+        waits: Vec::new(),
         ring_slots: 64,
+        on_ring_full: RingFull::Halt,
         speed: None,
         stamps: true,
-        journal: JournalOptions { segment_bytes: 4 << 20, durability: durability.parse().unwrap() },
-    };
+        journal: JournalOptions { segment_bytes: 4 << 20, ..JournalOptions::default() },
+    }
+}
+
+fn open(directory: &Path, threading: Threading, durability: &str, disk: &Disk, venue: Filler) -> Run {
+    let mut options = options(threading);
+    options.journal.durability = durability.parse().unwrap();
+    open_with(directory, options, disk, venue, Swing::default())
+}
+
+fn open_with(directory: &Path, options: RunOptions, disk: &Disk, venue: Filler, feed: Swing) -> Run {
     let settings = settings();
     let texts = RunTexts { settings: serde_json::to_string(&settings).unwrap(), ..RunTexts::default() };
     let pipeline = Pipeline::new(&settings, &Models::new(".")).unwrap();
     let (_, commands) = crossbeam_channel::bounded(1);
     let sources = Sources {
-        feeds: vec![(Box::new(Swing(0)), InstrumentId(0))],
+        feeds: vec![(Box::new(feed), InstrumentId(0))],
         venue: Box::new(venue),
         commands,
         stop: Arc::default(),
@@ -173,6 +206,9 @@ fn durability_decides_when_orders_leave_and_nothing_else() {
         ("c", Threading::Single, "gated"),
         ("d", Threading::Fused, "page-cache"),
         ("e", Threading::Fused, "gated"),
+        ("f", Threading::Staged, "page-cache"),
+        ("g", Threading::Staged, "async:5ms"),
+        ("h", Threading::Staged, "gated"),
     ] {
         let directory = scratch.path().join(name);
         let disk = Disk::syncing_after(50);
@@ -188,7 +224,7 @@ fn durability_decides_when_orders_leave_and_nothing_else() {
 
 #[test]
 fn a_sync_that_fails_ends_the_run_and_lets_nothing_leave() {
-    for threading in [Threading::Single, Threading::Fused] {
+    for threading in EVERY_THREADING {
         let scratch = tempfile::tempdir().unwrap();
         let disk = Disk::syncing_after(5);
         let failing = disk.clone();
@@ -213,7 +249,7 @@ fn a_sync_that_fails_ends_the_run_and_lets_nothing_leave() {
 
 #[test]
 fn a_disk_that_fills_up_makes_the_engine_reduce_only_and_then_halts_it_for_reasons_in_the_journal() {
-    for threading in [Threading::Single, Threading::Fused] {
+    for threading in EVERY_THREADING {
         let scratch = tempfile::tempdir().unwrap();
         let disk = Disk::default();
         disk.set_supply(Supply::Low);
@@ -289,4 +325,93 @@ fn a_journal_whose_sync_failed_is_left_as_it_is() {
     let error = seal_failed(&mut run.core, &RunEnded::default(), failed.into());
     assert!(matches!(error, RunError::Journal(JournalError::SyncFailed { .. })), "{error}");
     assert_eq!(last_step(scratch.path()).sequence(), Sequence(1), "nothing was added");
+}
+
+#[test]
+fn a_stage_that_panics_is_named_and_leaves_a_journal_that_the_next_run_goes_on_with() {
+    for threading in EVERY_THREADING {
+        for at in [Passed::Feature, Passed::Inference, Passed::Risk, Passed::Order] {
+            let scratch = tempfile::tempdir().unwrap();
+            let short = Swing { fewer: TICKS - 600, ..Swing::default() };
+            let feed = Swing { volume_at: Some((300, planted::volume(at))), ..short };
+            let run =
+                open_with(scratch.path(), options(threading), &Disk::default(), Filler::default(), feed);
+            let error = run.drive().unwrap_err();
+            let RunError::Panicked { part, message } = &error else { panic!("{threading:?}: {error}") };
+            assert_eq!((*part, message.as_str()), (at.part(), "planted"), "{threading:?}");
+            let mut last = (0, None);
+            read(scratch.path(), |step| {
+                assert!(step.record(Kind::Tick).is_none() || step.record(Kind::Features).is_some());
+                last =
+                    (step.sequence().0, step.input_as::<Tick>().map(|tick| tick.source_sequence).or(last.1));
+            });
+            assert!(last.1 <= Some(299), "nothing of the step that failed: {last:?}");
+            assert!(threading == Threading::Staged || last.1 == Some(299), "and all before it: {last:?}");
+            let again =
+                open_with(scratch.path(), options(threading), &Disk::default(), Filler::default(), short);
+            let outcome = again.drive().unwrap();
+            assert_eq!((outcome.reason, outcome.resumed_after.0), (EndReason::FEED_ENDED, last.0));
+        }
+    }
+}
+
+#[test]
+fn a_live_feed_is_taken_as_it_comes_at_the_time_of_the_wall_clock_and_runs_again_the_same() {
+    for threading in EVERY_THREADING {
+        let scratch = tempfile::tempdir().unwrap();
+        let before = Clock::new().unix(Clock::new().now());
+        let feed = Swing { is_live: true, ..Swing::default() };
+        let options = RunOptions { on_ring_full: RingFull::Wait, ..options(threading) };
+        let run = open_with(scratch.path(), options.clone(), &Disk::default(), Filler::default(), feed);
+        let outcome = run.drive().unwrap();
+        assert_eq!(outcome.reason, EndReason::FEED_ENDED);
+        let (mut ticks, mut orders, mut reports, mut time) = (0, 0, 0, before);
+        read(scratch.path(), |step| {
+            if let Some(tick) = step.input_as::<Tick>() {
+                ticks += 1;
+                assert_eq!(tick.source_sequence, ticks, "in order, each once");
+                assert!(step.time() >= time);
+                time = step.time();
+            }
+            orders += step.all::<OrderRequest>().count();
+            reports += step.all::<ExecutionReport>().count();
+        });
+        assert_eq!((ticks, orders), (TICKS, reports), "every tick, and every order answered: {threading:?}");
+        let again = open_with(scratch.path(), options, &Disk::default(), Filler::default(), feed);
+        assert_eq!(again.resumed_after(), outcome.last, "what it decided is what the journal says");
+    }
+}
+
+#[test]
+fn a_pipeline_that_falls_behind_a_live_feed_halts_or_waits_and_says_so() {
+    for threading in [Threading::Fused, Threading::Staged] {
+        for on_ring_full in [RingFull::Halt, RingFull::Wait] {
+            let scratch = tempfile::tempdir().unwrap();
+            let options = RunOptions { ring_slots: 2, on_ring_full, ..options(threading) };
+            let feed = Swing { is_live: true, ..Swing::default() };
+            let outcome = open_with(scratch.path(), options, &Disk::default(), Filler::default(), feed);
+            let outcome = outcome.drive().unwrap();
+            assert!(outcome.ring_full > 0);
+            let mut alerts = Vec::new();
+            read(scratch.path(), |step| {
+                let codes = step.all::<Alert>().filter(|it| it.code == AlertCode::RING_FULL);
+                alerts.extend(codes.map(|alert| alert.severity));
+            });
+            let (severity, causes): (_, &[&str]) = match on_ring_full {
+                RingFull::Halt => (Severity::CRITICAL, &["ring_full"]),
+                RingFull::Wait => (Severity::WARNING, &[]),
+            };
+            assert_eq!(outcome.after.causes, causes);
+            assert!(!alerts.is_empty() && alerts.iter().all(|it| *it == severity), "{alerts:?}");
+            assert!(alerts.len() as u64 <= outcome.ring_full, "once for each time it falls behind");
+        }
+    }
+}
+
+#[test]
+fn feeds_of_the_past_and_live_ones_are_not_mixed_and_nothing_is_written() {
+    let live: Box<dyn Feed> = Box::new(Swing { is_live: true, ..Swing::default() });
+    let feeds = vec![(live, InstrumentId(0)), (Box::new(Swing::default()) as _, InstrumentId(0))];
+    let error = refuse_mixed(&feeds).unwrap_err();
+    assert!(matches!(error, RunError::MixedFeeds { .. }), "{error}");
 }

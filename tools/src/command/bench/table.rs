@@ -67,12 +67,12 @@ impl Overview {
         place.need(allocated_bytes(5 * 136_741 * STEP_BYTES, 64 << 20), "--quick")?;
         let (cores, stop) = (Cores::usable(), Stop::on_signals()?);
         let conditions = Conditions::now(&place, &cores);
+        let ticks = self.data.load(&place.path(""), if quick { 20_000 } else { 136_741 })?;
         let record = if self.markdown {
             self.common.record("bench")?
         } else {
             self.common.begin("bench", &conditions)?
         };
-        let ticks = self.data.load(&place.path(""), if quick { 20_000 } else { 136_741 })?;
         let (turns, turn) = if quick { (1, Duration::from_millis(250)) } else { (5, Duration::from_secs(1)) };
         let plan = latency::Plan {
             place: &place,

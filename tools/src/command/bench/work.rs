@@ -3,19 +3,44 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use pawl_adapters::feed::Memory;
 use pawl_engine::inference::{AgentSettings, RuleSettings};
+use pawl_engine::port::{Feed, FeedError, FeedTick};
 use pawl_engine::quantity::{Decimal, Ppm, Span};
-use pawl_engine::runtime::Threading;
+use pawl_engine::runtime::{RingFull, Threading};
 use serde::Serialize;
 
 use crate::command::demo::demo_config;
-use crate::config::{Config, CoreChoice, CoreName};
+use crate::config::{Config, CoreChoice, CoreName, ThreadingChoice};
 use crate::session::Session;
 
 use super::ticks::Ticks;
 
 /// The ways the engine's threads can be.
-pub const THREADINGS: [Threading; 2] = [Threading::Single, Threading::Fused];
+pub const THREADINGS: [Threading; 3] = [Threading::Single, Threading::Fused, Threading::Staged];
+
+/// A feed of ticks in memory that is live: they are taken as fast as the engine takes them, in no lockstep with the venue.
+#[derive(Debug)]
+pub struct FreeRunning(pub Memory);
+
+impl Feed for FreeRunning {
+    #[inline]
+    fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
+        self.0.next()
+    }
+
+    fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError> {
+        self.0.skip_to(source_sequence)
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+}
 
 /// What the stages have to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,18 +55,17 @@ pub enum Work {
 }
 
 impl Work {
-    /// The configuration of a run. The timer is off: its pulses are of event time, of which a benchmark has much more
-    /// in a second than a market has. But for the peers' work the venue answers after a minute of event time, so that
-    /// lockstep lets threads run apart as far as with a live feed.
+    /// The configuration of a run. Bars are counted in ticks, about as many as a minute of a real day has, and the timer is
+    /// off: a benchmark has much more ticks in a second of the clock, or seconds of event time in one, than a market.
+    /// Models keep the minute that they were trained on.
     pub fn config(self, threading: Threading) -> Config {
         let mut config = as_run(threading);
         config.ingress.timer = Span(0);
-        config.order.valid_for = Span(0);
-        config.order.reply_timeout = Span::seconds(120);
+        config.runtime.ring_full = RingFull::Wait;
         let paper = &mut config.venue.paper;
-        (paper.latency, paper.latency_jitter) = (Span::seconds(60), Span(0));
+        (paper.latency, paper.latency_jitter) = (Span(100_000), Span(0));
         match self {
-            Self::Features => {}
+            Self::Features => config.features.bars = "100 ticks".to_owned(),
             Self::Models => config.agent = demo_config().agent,
             Self::Peers => {
                 (paper.latency, paper.slippage_points) = (Span(0), 0);
@@ -54,8 +78,8 @@ impl Work {
         config
     }
 
-    /// As [`Self::config`], with an order every few ticks: enough of them to measure their way. The venue answers after
-    /// ten seconds of event time.
+    /// As [`Self::config`], with about a thousand orders a second: enough of them to measure their way, and no more than
+    /// the limit allows in the minute that no turn lasts.
     pub fn trading(self, threading: Threading) -> Config {
         let mut config = self.config(threading);
         let cross = cross("mid", "tick_sma_20", 100.0);
@@ -64,7 +88,7 @@ impl Work {
             Self::Peers | Self::Features => config.agent = vec![cross],
         }
         let paper = &mut config.venue.paper;
-        paper.latency = Span::seconds(10);
+        paper.latency = Span(1_000_000);
         (paper.partial, paper.reject) = (Ppm(0), Ppm(0));
         loosen(&mut config);
         config
@@ -73,7 +97,7 @@ impl Work {
 
 /// What `pawl run` does without any settings, in this threading mode.
 pub fn as_run(threading: Threading) -> Config {
-    let mut config = Config { threading, ..Config::default() };
+    let mut config = Config { threading: ThreadingChoice::This(threading), ..Config::default() };
     config.runtime.cores = CoreChoice::Named(CoreName::Auto);
     config.runtime.snapshot_every = 0;
     config
@@ -101,7 +125,7 @@ fn loosen(config: &mut Config) {
 }
 
 /// A session of this configuration over these ticks.
-pub fn session(config: Config, ticks: &Ticks, feed: impl pawl_engine::port::Feed + 'static) -> Session {
+pub fn session(config: Config, ticks: &Ticks, feed: impl Feed + 'static) -> Session {
     Session::new(config, ticks.instruments.clone(), ".".into(), ticks.feed(feed))
 }
 

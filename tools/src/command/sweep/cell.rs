@@ -12,7 +12,7 @@ use pawl_replay::{ReportOptions, Sample, report};
 
 use super::figures::Figures;
 use super::grid::Grid;
-use crate::config::{Config, CoreChoice, CoreName, DurabilityChoice, Layers};
+use crate::config::{Config, CoreChoice, CoreName, DurabilityChoice, Layers, ThreadingChoice};
 use crate::exit::{Exit, message};
 use crate::inputs::{self, FeedFiles, NoTicks, locate};
 use crate::session::Session;
@@ -175,7 +175,7 @@ const fn failed(message: String, exit: Exit) -> Ended {
 
 /// One thread, as fast as it goes, into small segments: nothing of it changes what the engine decides.
 fn as_backtest(mut config: Config) -> Config {
-    config.threading = Threading::Single;
+    config.threading = ThreadingChoice::This(Threading::Single);
     config.runtime.cores = CoreChoice::Named(CoreName::None);
     config.runtime.speed = 0.0;
     config.runtime.stamps = false;

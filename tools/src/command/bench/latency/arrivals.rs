@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A tick that is asked for too late is given too late and keeps its due time, so a stall of the engine counts for every
-//! tick that came due in it. Until the next tick is due the feed repeats the last one, which ingress leaves out.
+//! tick that came due in it. It is a live feed: until the next tick is due there is none yet.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -55,7 +55,6 @@ pub struct Arrivals {
     ticks: Memory,
     schedule: Arc<Schedule>,
     clock: Clock,
-    last: FeedTick,
     given: u64,
 }
 
@@ -63,7 +62,7 @@ impl Arrivals {
     /// These ticks on this schedule.
     pub fn new(ticks: Vec<FeedTick>, schedule: Arc<Schedule>) -> Self {
         let ticks = Memory::new("arrivals", ticks);
-        Self { ticks, schedule, clock: Clock::new(), last: FeedTick::default(), given: 0 }
+        Self { ticks, schedule, clock: Clock::new(), given: 0 }
     }
 }
 
@@ -74,12 +73,11 @@ impl Feed for Arrivals {
             let now = self.clock.now();
             let start = *self.schedule.start.get_or_init(|| now);
             if self.clock.nanoseconds(start, now) < due_ns {
-                return Ok(Some(self.last));
+                return Ok(None);
             }
         }
         let tick = self.ticks.next()?;
-        if let Some(tick) = tick {
-            self.last = tick;
+        if tick.is_some() {
             self.given += 1;
             if let Some((place, stall)) = self.schedule.stall
                 && place == self.given
@@ -92,6 +90,14 @@ impl Feed for Arrivals {
 
     fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError> {
         self.ticks.skip_to(source_sequence)
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn has_ended(&self) -> bool {
+        self.given == self.ticks.ticks().len() as u64
     }
 
     fn name(&self) -> &str {

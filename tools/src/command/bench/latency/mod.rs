@@ -4,7 +4,7 @@
 //!  schedule > feed in memory > ingress > ring > feature > inference > risk > order > journal > gateway > venue that stamps
 //! ```
 //!
-//! Topology: `pawl run` itself, with a feed that releases ticks by the clock and a paper venue that notes when it is handed
+//! Topology: `pawl run` itself, with a live feed that releases ticks by the clock and a paper venue that notes when it is handed
 //! an order. Rows of one rate take turns with each other and with the floor, one cache line from core to core. Every
 //! latency is told twice: from where the tick was published, and from when it was due, which no stall can hide from.
 //! A regression here is one of every order.
@@ -170,8 +170,8 @@ impl Latency {
         let chart = self.chart_file()?;
         self.check_histograms()?;
         let conditions = Conditions::now(&place, &cores);
-        let record = self.sections.begin("latency", &conditions)?;
         let ticks = self.data.load(&place.path(""), if quick { 20_000 } else { 136_741 })?;
+        let record = self.sections.begin("latency", &conditions)?;
         let stall = self.stall_ms.map(Duration::from_millis);
         let plan = Plan { place: &place, cores: &cores, stop: &stop, ticks: &ticks, turns, turn, stall };
         let measured = measure(&plan, &cases)?;

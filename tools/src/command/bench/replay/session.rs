@@ -8,7 +8,7 @@ use pawl_engine::runtime::Threading;
 use pawl_journal::log::Reader;
 
 use crate::command::demo::{START, demo_config, demo_instruments, synthetic_feeds};
-use crate::config::{Config, CoreChoice, CoreName};
+use crate::config::{Config, CoreChoice, CoreName, ThreadingChoice};
 use crate::measure::{Failure, allocated_bytes};
 use crate::session::Session;
 
@@ -53,7 +53,7 @@ impl Recorded {
     pub fn write(plan: &Plan, with: With, steps: u64) -> anyhow::Result<Self> {
         let dir = plan.place.path(if with == With::Rule { "rule" } else { "models" });
         let mut config = if with == With::Rule { Config::default() } else { demo_config() };
-        config.threading = Threading::Single;
+        config.threading = ThreadingChoice::This(Threading::Single);
         config.runtime.cores = CoreChoice::Named(CoreName::None);
         config.runtime.snapshot_every = 0;
         let seconds = steps.div_ceil(STEPS_PER_SECOND);

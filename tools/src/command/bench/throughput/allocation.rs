@@ -47,7 +47,7 @@ fn once(plan: &Plan<'_>, threading: Threading) -> anyhow::Result<Once> {
         last: count,
         counts: Arc::clone(&counts),
     };
-    let (once, _) = run(plan, session(config, plan.ticks, feed), count as u64)?;
+    let once = run(plan, session(config, plan.ticks, feed), count as u64)?;
     let [first, last] = [&counts[0], &counts[1]].map(|it| it.load(Ordering::Relaxed));
     Ok(Once { allocations: Some(last - first), ..once })
 }

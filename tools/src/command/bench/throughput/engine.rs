@@ -1,15 +1,16 @@
 //! Rows in which the engine runs as `pawl run` runs it: ingress, ring, stages, journal, gateway, paper venue.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use pawl_adapters::feed::Memory;
-use pawl_engine::quantity::Span;
 use pawl_engine::runtime::{Outcome, Threading};
 use pawl_journal::log::verify;
 use pawl_journal::record::{EndReason, Kind};
 
-use crate::command::bench::work::{THREADINGS, Work, as_run, session, threading_name, unstopped};
+use crate::command::bench::work::{
+    FreeRunning, THREADINGS, Work, as_run, session, threading_name, unstopped,
+};
 use crate::config::Config;
 use crate::measure::{Failure, on_core};
 use crate::session::{NamedFeed, Session};
@@ -23,19 +24,16 @@ pub const EXPORT: &str = "the whole engine";
 pub struct Whole;
 
 impl Whole {
-    /// Every threading mode, and `single` once more with the pulses of event time that a backtest has.
+    /// Every threading mode free-running, and `single` once more as the backtest that `pawl run` makes of such ticks.
     pub fn features<'a>(plan: &'a Plan<'_>) -> Vec<Lane<'a>> {
         let mut lanes: Vec<Lane<'a>> = Vec::new();
         for threading in THREADINGS {
             let config = Work::Features.config(threading);
-            lanes.push((threading_name(threading), Box::new(move || in_memory(plan, config.clone()))));
+            lanes.push((threading_name(threading), Box::new(move || free_running(plan, config.clone()))));
         }
-        let mut pulsed = Work::Features.config(Threading::Single);
-        pulsed.ingress.timer = Span::seconds(1);
-        lanes.push((
-            "single, and a pulse a second of event time".to_owned(),
-            Box::new(move || in_memory(plan, pulsed.clone())),
-        ));
+        let config = as_run(Threading::Single);
+        let name = "single, a backtest: lockstep, minute bars, a pulse a second of event time";
+        lanes.push((name.to_owned(), Box::new(move || in_memory(plan, config.clone()))));
         lanes
     }
 
@@ -61,27 +59,30 @@ impl Whole {
     }
 }
 
-/// One round over ticks in memory.
+/// One round over ticks in memory that are taken as fast as the engine goes.
+fn free_running(plan: &Plan<'_>, config: Config) -> anyhow::Result<Once> {
+    let feed = FreeRunning(Memory::new("memory", plan.ticks.repeated(plan.count)));
+    run(plan, session(config, plan.ticks, feed), plan.count as u64)
+}
+
+/// One round over ticks in memory, in lockstep with the venue.
 pub fn in_memory(plan: &Plan<'_>, config: Config) -> anyhow::Result<Once> {
     let feed = Memory::new("memory", plan.ticks.repeated(plan.count));
     let ticks = feed.ticks().len() as u64;
-    let session = session(config, plan.ticks, feed);
-    let (once, _) = run(plan, session, ticks)?;
-    Ok(once)
+    run(plan, session(config, plan.ticks, feed), ticks)
 }
 
-/// One round of a session, checked; and how the run ended.
-pub fn run(plan: &Plan<'_>, session: Session, ticks: u64) -> anyhow::Result<(Once, Outcome)> {
+/// One round of a session, checked.
+pub fn run(plan: &Plan<'_>, session: Session, ticks: u64) -> anyhow::Result<Once> {
     let dir = plan.place.path("throughput");
     // On a thread of its own, which the run may pin.
     let outcome = on_core(None, || session.backtest(&dir, unstopped()))?;
-    let once = checked(dir, &outcome, ticks)?;
-    Ok((once, outcome))
+    checked(&dir, &outcome, ticks)
 }
 
 /// Checks that a journal is clean and holds every tick, and removes it.
-fn checked(dir: PathBuf, outcome: &Outcome, ticks: u64) -> anyhow::Result<Once> {
-    let verified = verify(&dir, &mut |_, _| {})?;
+fn checked(dir: &Path, outcome: &Outcome, ticks: u64) -> anyhow::Result<Once> {
+    let verified = verify(dir, &mut |_, _| {})?;
     let count = |kind| verified.record_counts.get(&kind).copied().unwrap_or(0);
     Failure::unless(verified.findings.is_empty() && outcome.reason == EndReason::FEED_ENDED, || {
         format!("the journal is damaged, or the run ended with {}: {:?}", outcome.reason, verified.findings)
@@ -89,7 +90,7 @@ fn checked(dir: PathBuf, outcome: &Outcome, ticks: u64) -> anyhow::Result<Once> 
     Failure::unless(count(Kind::Tick) == ticks, || {
         format!("the journal holds {} ticks of {ticks}", count(Kind::Tick))
     })?;
-    std::fs::remove_dir_all(&dir)?;
+    std::fs::remove_dir_all(dir)?;
     Ok(Once {
         ticks,
         steps: outcome.last.0 - outcome.first.0 + 1,
@@ -111,7 +112,7 @@ fn export(plan: &Plan<'_>) -> anyhow::Result<Once> {
         let opened_ns = began.elapsed().as_nanos() as u64;
         anyhow::Ok((run.drive()?, opened_ns))
     })?;
-    let once = checked(dir, &outcome, plan.ticks.count() as u64)?;
+    let once = checked(&dir, &outcome, plan.ticks.count() as u64)?;
     Ok(Once { elapsed_ns: opened_ns + outcome.elapsed_ns, ..once })
 }
 
