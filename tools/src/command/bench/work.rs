@@ -57,7 +57,7 @@ pub enum Work {
 impl Work {
     /// The configuration of a run. Bars are counted in ticks, about as many as a minute of a real day has, and the timer is
     /// off: a benchmark has much more ticks in a second of the clock, or seconds of event time in one, than a market.
-    /// Models keep the minute that they were trained on.
+    /// Models keep the minute that they were trained on, so their ticks come at their own time ([`Self::is_live`]).
     pub fn config(self, threading: Threading) -> Config {
         let mut config = as_run(threading);
         config.ingress.timer = Span(0);
@@ -78,6 +78,11 @@ impl Work {
         config
     }
 
+    /// Whether ticks that come by a schedule can happen now: not where bars of a minute have to close in a second.
+    pub fn is_live(self) -> bool {
+        self != Self::Models
+    }
+
     /// As [`Self::config`], with about a thousand orders a second: enough of them to measure their way, and no more than
     /// the limit allows in the minute that no turn lasts.
     pub fn trading(self, threading: Threading) -> Config {
@@ -88,7 +93,8 @@ impl Work {
             Self::Peers | Self::Features => config.agent = vec![cross],
         }
         let paper = &mut config.venue.paper;
-        paper.latency = Span(1_000_000);
+        // In lockstep the edge runs ahead by as much.
+        paper.latency = if self.is_live() { Span(1_000_000) } else { Span::seconds(8) };
         (paper.partial, paper.reject) = (Ppm(0), Ppm(0));
         loosen(&mut config);
         config

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A tick that is asked for too late is given too late and keeps its due time, so a stall of the engine counts for every
-//! tick that came due in it. It is a live feed: until the next tick is due there is none yet.
+//! tick that came due in it. It is a live feed: until the next tick is due there is none yet. Where bars have to close by
+//! the ticks' own time it is one of the past, and repeats its last tick until then, which ingress leaves out.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct Schedule {
     pub rate: u64,
     /// Ticks in front of the first that is measured.
     pub warm_up: u64,
+    /// Whether ticks happen now, and not at their own time.
+    pub is_live: bool,
     /// Where the feed stops for a moment, and for how long: a stall that the latencies must show.
     pub stall: Option<(u64, Duration)>,
     start: OnceLock<Instant>,
@@ -32,8 +35,8 @@ pub struct Schedule {
 
 impl Schedule {
     /// A schedule that begins behind the warm-up.
-    pub fn new(rate: u64, warm_up: u64, stall: Option<(u64, Duration)>) -> Arc<Self> {
-        Arc::new(Self { rate, warm_up, stall, start: OnceLock::new() })
+    pub fn new(rate: u64, warm_up: u64, is_live: bool, stall: Option<(u64, Duration)>) -> Arc<Self> {
+        Arc::new(Self { rate, warm_up, is_live, stall, start: OnceLock::new() })
     }
 
     /// From the start to when the tick at this place of the feed (from 1) is due, ns; none during the warm-up.
@@ -55,6 +58,7 @@ pub struct Arrivals {
     ticks: Memory,
     schedule: Arc<Schedule>,
     clock: Clock,
+    last: Option<FeedTick>,
     given: u64,
 }
 
@@ -62,7 +66,7 @@ impl Arrivals {
     /// These ticks on this schedule.
     pub fn new(ticks: Vec<FeedTick>, schedule: Arc<Schedule>) -> Self {
         let ticks = Memory::new("arrivals", ticks);
-        Self { ticks, schedule, clock: Clock::new(), given: 0 }
+        Self { ticks, schedule, clock: Clock::new(), last: None, given: 0 }
     }
 }
 
@@ -73,11 +77,12 @@ impl Feed for Arrivals {
             let now = self.clock.now();
             let start = *self.schedule.start.get_or_init(|| now);
             if self.clock.nanoseconds(start, now) < due_ns {
-                return Ok(None);
+                return Ok(self.last.filter(|_| !self.schedule.is_live));
             }
         }
         let tick = self.ticks.next()?;
         if tick.is_some() {
+            self.last = tick;
             self.given += 1;
             if let Some((place, stall)) = self.schedule.stall
                 && place == self.given
@@ -93,7 +98,7 @@ impl Feed for Arrivals {
     }
 
     fn is_live(&self) -> bool {
-        true
+        self.schedule.is_live
     }
 
     fn has_ended(&self) -> bool {

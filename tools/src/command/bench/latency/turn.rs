@@ -163,7 +163,7 @@ impl Lane {
         let count = (rate as f64 * turn.length.as_secs_f64()) as u64;
         let given = WARM_UP + count + TAIL;
         let stall = turn.stall.map(|stall| (WARM_UP + count / 2, stall));
-        let schedule = Schedule::new(rate, WARM_UP, stall);
+        let schedule = Schedule::new(rate, WARM_UP, work.is_live(), stall);
         let feed = Arrivals::new(turn.ticks.repeated(given as usize), schedule.clone());
         let mut config = work.trading(threading);
         config.journal.durability = DurabilityChoice::This(durability);
