@@ -377,7 +377,7 @@ fn the_smoke_form_of_throughput_checks_every_journal() {
                 0.0 < rate("min") && rate("min") <= rate("median") && rate("median") <= rate("max"),
                 "{row}"
             );
-            assert!(number(row, "ticks") > 15_000 && number(row, "steps") >= number(row, "ticks"), "{row}");
+            assert!(number(row, "ticks") > 5_000 && number(row, "steps") >= number(row, "ticks"), "{row}");
         }
         assert_eq!(section["rows"][0]["to_first"], 1.0, "{section}");
         aims(section, 0);
@@ -386,7 +386,7 @@ fn the_smoke_form_of_throughput_checks_every_journal() {
     let orders: Vec<u64> = peers.iter().map(|row| number(row, "orders")).collect();
     // The engine does not trade on a tick that a gap makes doubtful; averages are floats there, sums here.
     let near = |a: u64, b: u64| a.abs_diff(b) <= a / 20 + 2;
-    assert!(orders[0] > 100 && near(orders[0], orders[1]), "with a journal and without: {orders:?}");
+    assert!(orders[0] > 30 && near(orders[0], orders[1]), "with a journal and without: {orders:?}");
     assert!(near(orders[0], orders[2]), "an order at each cross: {orders:?}");
     assert!(peers[0]["steps"].as_u64() > peers[1]["steps"].as_u64(), "a run begins and ends");
     for row in sections[5]["rows"].as_array().expect("rows") {

@@ -19,7 +19,7 @@ use crate::output::{Table, put, thousands};
 use super::latency::{self, Row as LatencyRow};
 use super::ring;
 use super::throughput::{self, Section};
-use super::ticks::Data;
+use super::ticks::{Data, synthetic_ticks};
 
 /// Bytes of a step, generously.
 const STEP_BYTES: u64 = 600;
@@ -64,10 +64,10 @@ impl Overview {
     pub fn run(self) -> anyhow::Result<Exit> {
         let quick = self.common.quick;
         let place = self.common.place()?;
-        place.need(allocated_bytes(5 * 136_741 * STEP_BYTES, 64 << 20), "--quick")?;
+        place.need(allocated_bytes(5 * synthetic_ticks(false) * STEP_BYTES, 64 << 20), "--quick")?;
         let (cores, stop) = (Cores::usable(), Stop::on_signals()?);
         let conditions = Conditions::now(&place, &cores);
-        let ticks = self.data.load(&place.path(""), if quick { 20_000 } else { 136_741 })?;
+        let ticks = self.data.load(&place.path(""), synthetic_ticks(quick))?;
         let record = if self.markdown {
             self.common.record("bench")?
         } else {
@@ -85,7 +85,8 @@ impl Overview {
         };
         let measured = latency::measure(&plan, &latency::aim_cases())?;
         let (floors, rows) = (measured.floors(), measured.rows());
-        let (rounds, count) = if quick { (3, 20_000) } else { (7, 4 * ticks.count()) };
+        let (rounds, count) =
+            if quick { (2, synthetic_ticks(true) as usize) } else { (7, 4 * ticks.count()) };
         let plan =
             throughput::Plan { place: &place, cores: &cores, stop: &stop, ticks: &ticks, rounds, count };
         let sections = Section::ALL.map(|section| plan.measure(section));

@@ -23,6 +23,11 @@ use crate::session::NamedFeed;
 
 const DAY: i64 = 86_400 * Time::SECOND;
 
+/// Ticks of a made-up day: as many as a real one has, or what a smoke test takes.
+pub const fn synthetic_ticks(quick: bool) -> u64 {
+    if quick { 8_000 } else { 136_741 }
+}
+
 /// Where the ticks come from.
 #[derive(Debug, Clone, Args)]
 pub struct Data {

@@ -29,7 +29,7 @@ use crate::measure::{
 };
 use crate::output::{Bar, OutFile, Replaces, check_outside_journals, thousands};
 
-use super::ticks::{Data, Ticks};
+use super::ticks::{Data, Ticks, synthetic_ticks};
 use super::work::{THREADINGS, Work};
 use turn::{Case, Lane, Turn};
 
@@ -170,7 +170,7 @@ impl Latency {
         let chart = self.chart_file()?;
         self.check_histograms()?;
         let conditions = Conditions::now(&place, &cores);
-        let ticks = self.data.load(&place.path(""), if quick { 20_000 } else { 136_741 })?;
+        let ticks = self.data.load(&place.path(""), synthetic_ticks(quick))?;
         let record = self.sections.begin("latency", &conditions)?;
         let stall = self.stall_ms.map(Duration::from_millis);
         let plan = Plan { place: &place, cores: &cores, stop: &stop, ticks: &ticks, turns, turn, stall };

@@ -27,7 +27,7 @@ use crate::measure::{Aim, Conditions, Cores, Failure, Place, Sections, Stop, all
 use crate::output::{Bar, Table, thousands};
 
 use super::ring::Middle;
-use super::ticks::{Data, Ticks};
+use super::ticks::{Data, Ticks, synthetic_ticks};
 use engine::Whole;
 
 /// Bytes of a step, generously.
@@ -188,10 +188,14 @@ impl Throughput {
         let place = self.sections.place()?;
         let (cores, stop) = (Cores::usable(), Stop::on_signals()?);
         let conditions = Conditions::now(&place, &cores);
-        let ticks = self.data.load(&place.path(""), if quick { 20_000 } else { 136_741 })?;
+        let ticks = self.data.load(&place.path(""), synthetic_ticks(quick))?;
         let record = self.sections.begin("throughput", &conditions)?;
-        let rounds = self.rounds.unwrap_or(if quick { 3 } else { 9 }) as usize;
-        let count = if quick { ticks.count().min(20_000) } else { ticks.count() * self.days as usize };
+        let rounds = self.rounds.unwrap_or(if quick { 2 } else { 9 }) as usize;
+        let count = if quick {
+            ticks.count().min(synthetic_ticks(true) as usize)
+        } else {
+            ticks.count() * self.days as usize
+        };
         let most = count.max(ticks.count()) as u64;
         place.need(allocated_bytes(2 * most * STEP_BYTES, 64 << 20), "--days")?;
         let plan = Plan { place: &place, cores: &cores, stop: &stop, ticks: &ticks, rounds, count };
