@@ -32,7 +32,7 @@ struct Measured {
 }
 
 fn main() {
-    let smoke = std::env::args().any(|argument| argument == "--smoke");
+    let smoke = std::env::args().any(|argument| matches!(argument.as_str(), "--smoke" | "--test"));
     let ticks = ticks(if smoke { 5_000 } else { 200_000 });
     println!("step: {} synthetic ticks of EURUSD, one thread, paper venue", ticks.len());
     println!("{}", conditions());

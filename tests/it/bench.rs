@@ -1,8 +1,10 @@
 //! Benchmarks in their smoke form: every section measures, checks its answer and says something sane.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use crate::support::{pawl, scratch, text};
+use crate::support::{btcusd, pawl, scratch, text};
 
 /// Asserts that percentiles rise up to the maximum, and gives how many were measured.
 #[track_caller]
@@ -226,8 +228,206 @@ fn a_place_that_cannot_hold_journals_is_refused_and_left_alone() {
         let finished = pawl(&[&["bench", "journal"][..], wrong].concat()).expect(2);
         assert!(finished.stdout.is_empty(), "{finished:?}");
     }
-    pawl(&["bench"]).expect(2);
     pawl(&["bench", "everything"]).expect(2);
     let left: Vec<_> = std::fs::read_dir(scratch.path()).expect("readable").flatten().collect();
     assert!(left.len() == 1 && std::fs::read(&file).expect("there") == b"mine", "{left:?}");
+}
+
+#[test]
+fn the_smoke_form_measures_every_way_from_thread_to_thread() {
+    let scratch = scratch();
+    let dir = text(scratch.path());
+    let finished =
+        pawl(&["bench", "ring", "--quick", "--json", "--dir", dir, "--record", dir, "--rates", "10000"]);
+    if finished.code == 2 {
+        // One core cannot hand anything to another.
+        finished.says(&["two cores"]);
+        return;
+    }
+    let report = finished.expect(0).json();
+    for row in rows(&report["paced"], 5) {
+        for what in ["one_way", "since_due"] {
+            assert_eq!(rising(&row[what]["whole"]), 2_000, "every hop arrives once: {row}");
+        }
+        let max = |what: &str| number(&row[what]["whole"], "max_ns");
+        assert!(max("since_due") >= max("one_way"), "given is never before due: {row}");
+    }
+    for row in rows(&report["flat_out"], 4) {
+        let rate = |name: &str| row["hops_per_second"][name].as_f64().expect("a rate");
+        assert!(0.0 < rate("min") && rate("min") <= rate("median") && rate("median") <= rate("max"), "{row}");
+    }
+    let kept = only_file(scratch.path(), ".json");
+    assert_eq!(serde_json::from_str::<Value>(&kept).expect("JSON"), report, "the record is what was printed");
+}
+
+/// The text of the one file of a directory with this ending.
+#[track_caller]
+fn only_file(directory: &Path, ending: &str) -> String {
+    let files = std::fs::read_dir(directory).expect("readable").flatten().map(|entry| entry.path());
+    let mut found: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    std::fs::read_to_string(found.remove(0)).expect("UTF-8")
+}
+
+/// The last line of a distribution of HdrHistogram: its value in ns, and how many there are up to it.
+#[track_caller]
+fn distribution(path: &Path) -> (f64, u64) {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut lines = text.lines();
+    let heads: Vec<&str> = lines.next().expect("heads").split_whitespace().collect();
+    assert_eq!(heads, ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]);
+    let row = |line: &str| -> Vec<f64> {
+        line.split_whitespace().map(|word| word.parse().expect("a number")).collect()
+    };
+    let rows: Vec<Vec<f64>> =
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(row).collect();
+    assert!(rows.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1] && a[2] <= b[2]), "{text}");
+    let last = rows.last().expect("rows");
+    assert!(text.contains(&format!("Total count    = {:>12}", last[2] as u64)), "{text}");
+    (last[0], last[2] as u64)
+}
+
+#[test]
+fn the_smoke_form_of_latency_counts_every_tick_and_draws_what_it_counted() {
+    let scratch = scratch();
+    let (dir, chart) = (text(scratch.path()), scratch.path().join("chart.html"));
+    let arguments = ["bench", "latency", "--quick", "--json", "--dir", dir, "--rates", "4000,8000"];
+    let outputs = ["--chart", text(&chart), "--histograms", dir, "--record", dir];
+    let report = pawl(&[arguments.as_slice(), &outputs].concat()).expect(0).json();
+    assert!(
+        report["ticks"].as_str().is_some_and(|it| it.starts_with("a synthetic day of EURUSD")),
+        "{report}"
+    );
+    let all = report["rows"].as_array().expect("rows");
+    let name = |row: &Value, key: &str| row[key].as_str().expect("a name").to_owned();
+    let of = |key: &str, value: &str| all.iter().filter(|row| name(row, key) == value).count();
+    assert!(of("threading", "single") >= 2 && of("threading", "fused") >= 4, "{report}");
+    assert!((of("durability", "gated"), of("durability", "async:50ms"), of("work", "models")) == (1, 1, 1));
+    for row in all {
+        let ticks = number(row, "ticks");
+        assert_eq!(ticks, number(row, "rate_per_second") / 4, "a quarter of a second: {row}");
+        for what in ["published_to_committed", "due_to_committed"] {
+            assert_eq!(rising(&row[what]["whole"]), ticks, "every tick once: {row}");
+        }
+        let orders = number(row, "orders");
+        assert!(orders > 0, "the rule trades often: {row}");
+        for what in ["published_to_order", "due_to_order"] {
+            assert_eq!(rising(&row[what]["whole"]), orders, "every order once: {row}");
+        }
+        for (stage, times) in row["stages"].as_object().expect("stages") {
+            assert_eq!(number(times, "count"), ticks, "{stage}: {row}");
+        }
+        let max = |what: &str| number(&row[what]["whole"], "max_ns");
+        assert!(max("due_to_committed") >= max("published_to_committed"), "{row}");
+        let file = format!(
+            "{}-{}-{}-{}-due-to-committed.hgrm",
+            row["rate_per_second"],
+            name(row, "threading"),
+            name(row, "durability").replace(':', ""),
+            name(row, "work")
+        );
+        let (last, count) = distribution(&scratch.path().join(file));
+        assert_eq!(count, ticks);
+        assert!((last / max("due_to_committed") as f64 - 1.0).abs() < 0.01, "three digits: {last}, {row}");
+    }
+    assert_eq!(report["floors"].as_array().map(Vec::len), Some(2));
+    let page = std::fs::read_to_string(&chart).expect("a chart");
+    assert_eq!(page.matches("<svg ").count(), 2, "one figure a rate");
+    assert_eq!(page.matches("<path ").count(), all.len() + 2, "a curve a row and a floor a rate");
+    assert!(!page.contains("<script") && !page.contains("://"), "nothing is run or fetched");
+    assert_eq!(serde_json::from_str::<Value>(&only_file(scratch.path(), ".json")).expect("JSON"), report);
+    // A chart may be drawn again over a chart, and over nothing else.
+    std::fs::write(&chart, "mine").expect("writable");
+    pawl(&["bench", "latency", "--quick", "--dir", dir, "--chart", text(&chart)])
+        .expect(2)
+        .says(&["chart.html"]);
+    assert_eq!(std::fs::read_to_string(&chart).expect("kept"), "mine");
+}
+
+#[test]
+fn a_stall_shows_in_every_tick_that_was_due_in_it() {
+    let scratch = scratch();
+    let arguments = ["--quick", "--json", "--rates", "8000", "--only", "rates", "--stall-ms", "100"];
+    let report = pawl(&[&["bench", "latency", "--dir", text(scratch.path())], arguments.as_slice()].concat())
+        .expect(0)
+        .json();
+    for row in report["rows"].as_array().expect("rows") {
+        // 2,000 ticks in 250 ms, 800 of them due in the stall: the eight-hundredth slowest waited for nearly nothing, the
+        // two-hundredth slowest for 75 ms. Who counts from where a tick was published sees one slow tick at most.
+        let due = &row["due_to_committed"]["whole"];
+        assert_eq!(number(due, "count"), 2_000, "{row}");
+        assert!(number(due, "p90_ns") >= 70_000_000 && number(due, "max_ns") >= 95_000_000, "{row}");
+        assert!(number(&row["stages"]["wait"], "p90_ns") >= 70_000_000, "{row}");
+    }
+}
+
+#[test]
+fn the_smoke_form_of_throughput_checks_every_journal() {
+    let scratch = scratch();
+    let dir = text(scratch.path());
+    let report = pawl(&["bench", "throughput", "--quick", "--json", "--dir", dir]).expect(0).json();
+    let sections = report["sections"].as_array().expect("sections");
+    let names: Vec<&str> = sections.iter().map(|it| it["section"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["peers", "features", "export", "pipelines", "stamps", "allocations"]);
+    for section in sections {
+        for row in section["rows"].as_array().expect("rows") {
+            let rate = |name: &str| row["ticks_per_second"][name].as_f64().expect("a rate");
+            assert!(
+                0.0 < rate("min") && rate("min") <= rate("median") && rate("median") <= rate("max"),
+                "{row}"
+            );
+            assert!(number(row, "ticks") > 5_000 && number(row, "steps") >= number(row, "ticks"), "{row}");
+        }
+        assert_eq!(section["rows"][0]["to_first"], 1.0, "{section}");
+        aims(section, 0);
+    }
+    let peers = rows(&sections[0], 3);
+    let orders: Vec<u64> = peers.iter().map(|row| number(row, "orders")).collect();
+    // The engine does not trade on a tick that a gap makes doubtful; averages are floats there, sums here.
+    let near = |a: u64, b: u64| a.abs_diff(b) <= a / 20 + 2;
+    assert!(orders[0] > 30 && near(orders[0], orders[1]), "with a journal and without: {orders:?}");
+    assert!(near(orders[0], orders[2]), "an order at each cross: {orders:?}");
+    assert!(peers[0]["steps"].as_u64() > peers[1]["steps"].as_u64(), "a run begins and ends");
+    for row in sections[5]["rows"].as_array().expect("rows") {
+        // Of the whole process: on a busy machine the journal's own threads may still be at their first segments.
+        assert!(number(row, "allocations") < number(row, "steps") / 100, "{row}");
+    }
+    assert_eq!(std::fs::read_dir(scratch.path()).expect("readable").count(), 0, "the journals are removed");
+}
+
+#[test]
+fn bench_alone_prints_one_table_of_aims_and_figures() {
+    let scratch = scratch();
+    let dir = text(scratch.path());
+    let report =
+        pawl(&["bench", "--quick", "--json", "--dir", dir, "--data", &btcusd(), "--symbol", "BTCUSD"]);
+    let report = report.expect(0).json();
+    assert!(report["ticks"].as_str().is_some_and(|it| it.ends_with("14,716 ticks")), "{}", report["ticks"]);
+    let table = report["table"].as_array().expect("a table");
+    let with_aims: Vec<&Value> = table.iter().filter(|line| line["aim"].is_string()).collect();
+    assert!(with_aims.len() >= 9 && table.len() > with_aims.len() + 10, "{table:#?}");
+    for line in table {
+        assert!(
+            line["figure"].as_str().is_some_and(|it| it.contains(|c: char| c.is_ascii_digit())),
+            "{line}"
+        );
+        assert_eq!(line["met"].is_boolean(), line["aim"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_named() {
+    let scratch = scratch();
+    let missing = scratch.path().join("missing");
+    for arguments in [
+        vec!["bench", "latency", "--data", text(&missing)],
+        vec!["bench", "latency", "--histograms", text(&missing)],
+        vec!["bench", "throughput", "--record", text(&missing)],
+        vec!["bench", "ring", "--dir", text(&missing)],
+    ] {
+        pawl(&arguments).expect(2).says(&["missing"]);
+    }
+    pawl(&["bench", "throughput", "--symbol", "NOTHING"]).expect(2).says(&["NOTHING", "--data"]);
+    pawl(&["bench", "latency", "--rates", "0"]).expect(2).says(&["--rates"]);
+    pawl(&["bench", "--quick", "ring"]).expect(2);
 }

@@ -71,6 +71,8 @@ fn unsafe_is_in_one_file_and_argued() {
 
 #[test]
 fn every_outside_crate_that_shapes_the_design_is_named_in_one_file() {
+    // Measured by itself, beside the ring that is built on it.
+    let compares = "tools/src/command/bench/ring/hop.rs";
     for (name, home) in [
         ("disruptor", "engine/src/runtime/ring.rs"),
         ("quanta", "engine/src/runtime/clock.rs"),
@@ -93,7 +95,9 @@ fn every_outside_crate_that_shapes_the_design_is_named_in_one_file() {
             };
             let used = source.lines().filter(|line| !line.trim_start().starts_with("//")).any(names_it);
             assert!(
-                !used || relative(&path) == home,
+                !used
+                    || relative(&path) == home
+                    || (name, relative(&path).as_str()) == ("disruptor", compares),
                 "{name} is named in {}, not only in {home}",
                 relative(&path)
             );

@@ -17,11 +17,23 @@ mod session;
 mod shadow;
 mod twin;
 
+use std::alloc::System;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// The system's allocator, counting: `pawl bench` tells what a step allocates. Steps allocate nothing, so it costs them nothing.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Allocations of this process so far, by any thread, growing what is there included.
+fn allocations() -> u64 {
+    let stats = ALLOCATOR.stats();
+    (stats.allocations + stats.reallocations) as u64
+}
 
 /// A headless, event-sourced trading engine: every tick, decision and fill in one journal.
 #[derive(Parser)]

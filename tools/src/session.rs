@@ -16,7 +16,7 @@ use pawl_engine::inference::{Backend, BuiltinModel, Models};
 use pawl_engine::instrument::Instrument;
 use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
-use pawl_engine::port::Feed;
+use pawl_engine::port::{Feed, Venue};
 use pawl_engine::quantity::Span;
 use pawl_engine::runtime::counters::catalogue::LabelNames;
 use pawl_engine::runtime::counters::{CountersFile, Publisher};
@@ -60,17 +60,7 @@ pub struct NamedFeed {
 impl Session {
     /// A session over these feeds; models of the configuration are found from the folder `models`.
     pub fn new(config: Config, instruments: Vec<Instrument>, models: PathBuf, feeds: Vec<NamedFeed>) -> Self {
-        let settings = Settings {
-            account: config.account.clone(),
-            instruments,
-            ingress: config.ingress.clone(),
-            features: config.features.clone(),
-            agents: config.agent.clone(),
-            signal: config.signal.clone(),
-            risk: config.risk.clone(),
-            order: config.order.clone(),
-            checkpoint: config.checkpoint,
-        };
+        let settings = settings_of(&config, instruments);
         Self { config, settings, models, feeds }
     }
 
@@ -87,13 +77,23 @@ impl Session {
 
     /// Runs on this thread until the feeds end or `stop` is set: nothing is shown, and nobody can command it.
     pub fn backtest(self, journal: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
-        let (pipeline, venue, texts) = self.build()?;
+        Ok(self.begin(journal, stop, |paper| Box::new(paper))?.drive()?)
+    }
+
+    /// The run that [`Self::backtest`] drives, begun in its journal; `venue` may put something around the paper venue.
+    pub fn begin(
+        self,
+        journal: &Path,
+        stop: Arc<AtomicBool>,
+        venue: impl FnOnce(Paper) -> Box<dyn Venue>,
+    ) -> anyhow::Result<Run> {
+        let (pipeline, paper, texts) = self.build()?;
         let (_, commands) = crossbeam_channel::bounded(0);
+        let progress = self.progress();
         let (options, settings) = (self.options(), self.settings);
-        let sources = sources(self.feeds, venue, commands, stop);
-        let progress = Arc::new(Progress::default());
+        let sources = sources(self.feeds, venue(paper), commands, stop);
         let prepared = Run::prepare(journal, &settings, pipeline, &texts, options, sources, &progress)?;
-        Ok(prepared.begin()?.drive()?)
+        Ok(prepared.begin()?)
     }
 
     /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
@@ -101,8 +101,7 @@ impl Session {
         let (pipeline, venue, texts) = self.build()?;
         let stop = stop_on_signals()?;
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
-        let counted = self.config.runtime.counters;
-        let progress = Arc::new(if counted { Progress::counted() } else { Progress::default() });
+        let progress = self.progress();
         let _metrics = self.serve_metrics(&progress)?;
         let options = self.options();
         let machine = Cores::here();
@@ -111,7 +110,7 @@ impl Session {
         let snapshot_every = self.config.runtime.snapshot_every;
         let lock = self.config.runtime.lock_memory;
         let feeds = read_ahead(self.feeds, options.threading, &machine);
-        let sources = sources(feeds, venue, receiver, stop);
+        let sources = sources(feeds, Box::new(venue), receiver, stop);
         let watched = Arc::clone(&progress);
         let done = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&done);
@@ -157,6 +156,10 @@ impl Session {
         let server = MetricsServer::start(listen, metrics)?;
         eprintln!("pawl: metrics at http://{}/metrics", server.address());
         Ok(Some(server))
+    }
+
+    fn progress(&self) -> Arc<Progress> {
+        Arc::new(if self.config.runtime.counters { Progress::counted() } else { Progress::default() })
     }
 
     /// The pipeline, the venue, and what the journal is told of them.
@@ -249,14 +252,29 @@ fn read_ahead(feeds: Vec<NamedFeed>, threading: Threading, machine: &Cores) -> V
     feeds.into_iter().map(ahead).collect()
 }
 
+/// What decides, of a configuration over these instruments.
+pub fn settings_of(config: &Config, instruments: Vec<Instrument>) -> Settings {
+    Settings {
+        account: config.account.clone(),
+        instruments,
+        ingress: config.ingress.clone(),
+        features: config.features.clone(),
+        agents: config.agent.clone(),
+        signal: config.signal.clone(),
+        risk: config.risk.clone(),
+        order: config.order.clone(),
+        checkpoint: config.checkpoint,
+    }
+}
+
 fn sources(
     feeds: Vec<NamedFeed>,
-    venue: Paper,
+    venue: Box<dyn Venue>,
     commands: Receiver<CommandRequest>,
     stop: Arc<AtomicBool>,
 ) -> Sources {
     let feeds = feeds.into_iter().map(|it| (it.feed, it.instrument)).collect();
-    Sources { feeds, venue: Box::new(venue), commands, stop }
+    Sources { feeds, venue, commands, stop }
 }
 
 /// Publishes the counters of a run behind step `after` in its journal. A run goes on without their file.

@@ -332,6 +332,12 @@ impl Run {
         self.resumed_after
     }
 
+    /// The clock of its stamps.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Runs until the feeds end, one of them fails, or the run is told to stop; then seals the journal.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod instrument;
 mod layer;
 mod live;
 
-pub use file::{Config, CoreChoice, CoreName, DurabilityChoice, Mode, ThreadingChoice};
+pub use file::{Config, CoreChoice, CoreName, DurabilityChoice, FeedConfig, Files, Mode, ThreadingChoice};
 pub use instrument::resolve_instruments;
 pub use layer::{Layers, Loaded, Origin, value_of};
 pub use live::check_live;

@@ -29,14 +29,23 @@ impl Aim {
     pub fn at_least(what: impl Into<String>, value: f64, bound: f64, unit: &'static str) -> Self {
         Self { what: what.into(), bound, at_least: true, value, unit, met: value >= bound }
     }
+
+    /// The bound, as people write it.
+    pub fn bound_text(&self) -> String {
+        let sign = if self.at_least { ">=" } else { "<=" };
+        format!("{sign} {} {}", self.bound, self.unit).trim_end().to_owned()
+    }
+
+    /// What was measured.
+    pub fn value_text(&self) -> String {
+        format!("{} {}", round(self.value), self.unit).trim_end().to_owned()
+    }
 }
 
 impl std::fmt::Display for Aim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { what, bound, value, unit, .. } = self;
-        let sign = if self.at_least { ">=" } else { "<=" };
         let met = if self.met { "met" } else { "not met" };
-        write!(f, "aim: {what} {sign} {bound} {unit}: {} {unit}, {met}", round(*value))
+        write!(f, "aim: {} {}: {}, {met}", self.what, self.bound_text(), self.value_text())
     }
 }
 

@@ -1,32 +1,59 @@
-//! `Sections`: the flags that every benchmark in sections has, and what it prints.
+//! `Common` and `Sections`: the flags that every benchmark has, those of one in sections, and what it prints.
 
 use std::fmt::Display;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Conditions, Place};
-use crate::output::{put, say};
+use crate::machine;
+use crate::output::{OutFile, Replaces, put, say, time_text};
 
-/// Where, how long, which, and in which form.
+/// Where, how long, and in which form.
 #[derive(Debug, Args)]
-pub struct Sections<S: ValueEnum + Send + Sync + 'static> {
+pub struct Common {
     /// Existing directory to write the journals in; they are removed afterwards [default: the system's temporary one]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// A smoke test of a few seconds: every section, too short for numbers
     #[arg(long)]
     pub quick: bool,
+    /// Keep the results as a JSON record in this existing directory
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The flags of a benchmark whose sections can be measured alone.
+#[derive(Debug, Args)]
+pub struct Sections<S: ValueEnum + Send + Sync + 'static> {
+    #[command(flatten)]
+    common: Common,
     /// Only these sections
     #[arg(long, value_name = "SECTION", value_delimiter = ',', value_enum)]
     only: Vec<S>,
-    /// Print the results as JSON
-    #[arg(long)]
-    json: bool,
+}
+
+impl<S: ValueEnum + Send + Sync> Deref for Sections<S> {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
 }
 
 impl<S: ValueEnum + Copy + PartialEq + Send + Sync> Sections<S> {
+    /// Whether a section is to be measured.
+    pub fn wants(&self, section: S) -> bool {
+        self.only.is_empty() || self.only.contains(&section)
+    }
+}
+
+impl Common {
     /// The place to write in.
     ///
     /// # Errors
@@ -35,23 +62,30 @@ impl<S: ValueEnum + Copy + PartialEq + Send + Sync> Sections<S> {
         Place::new(self.dir.as_deref())
     }
 
-    /// Whether a section is to be measured.
-    pub fn wants(&self, section: S) -> bool {
-        self.only.is_empty() || self.only.contains(&section)
-    }
-
-    /// Prints the conditions, unless all is told as JSON at the end.
+    /// The record that [`Self::end`] writes, if one is to be kept.
     ///
     /// # Errors
-    /// If nothing can be written.
-    pub fn begin(&self, conditions: &Conditions) -> anyhow::Result<()> {
+    /// If it cannot be written there.
+    pub fn record(&self, bench: &str) -> anyhow::Result<Option<OutFile>> {
+        let time = time_text(machine::now());
+        let name = format!("{bench}-{}Z.json", time[..19].replace(':', ""));
+        let again = Replaces::Nothing("wait a second, or name another directory");
+        self.record.as_ref().map(|dir| OutFile::check("--record", &dir.join(name), again)).transpose()
+    }
+
+    /// Prints the conditions, unless all is told as JSON at the end. Gives [`Self::record`].
+    ///
+    /// # Errors
+    /// If nothing can be written, or the record could not be.
+    pub fn begin(&self, bench: &str, conditions: &Conditions) -> anyhow::Result<Option<OutFile>> {
+        let record = self.record(bench)?;
         if !self.json {
             put!("Conditions\n{conditions}");
             if self.quick || cfg!(debug_assertions) {
                 say!(" a smoke test: these numbers do not count");
             }
         }
-        Ok(())
+        Ok(record)
     }
 
     /// Prints what a section measured, unless all is told at the end.
@@ -65,11 +99,14 @@ impl<S: ValueEnum + Copy + PartialEq + Send + Sync> Sections<S> {
         Ok(())
     }
 
-    /// Prints everything as JSON, if that is asked for.
+    /// Prints everything as JSON, if that is asked for, and keeps it in the record.
     ///
     /// # Errors
     /// If nothing can be written.
-    pub fn end(&self, report: &impl Serialize) -> anyhow::Result<()> {
+    pub fn end(&self, report: &impl Serialize, record: Option<&OutFile>) -> anyhow::Result<()> {
+        if let Some(record) = record {
+            record.write(&(serde_json::to_string_pretty(report)? + "\n"))?;
+        }
         if self.json {
             say!("{}", serde_json::to_string(report)?);
         }

@@ -56,6 +56,11 @@ impl Windows {
         }
     }
 
+    /// All of them, as a histogram.
+    pub const fn all(&self) -> &Latency {
+        &self.all
+    }
+
     /// How they spread.
     pub fn spread(&self) -> Spread {
         let mut ranked: Vec<(u32, &Vec<u32>)> = self.whole.iter().map(|it| (p99(it), it)).collect();

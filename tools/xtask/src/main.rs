@@ -1,6 +1,7 @@
-//! The tasks of this repository: `cargo xtask test`, `cargo xtask soak`, `cargo xtask ci`, `cargo xtask fetch`.
+//! The tasks of this repository: `cargo xtask test`, `soak`, `instructions`, `ci`, `fetch`.
 #![forbid(unsafe_code)]
 
+mod instructions;
 mod numpy;
 mod pip;
 mod runtime;
@@ -16,6 +17,8 @@ cargo xtask TASK
   soak [ARGS]   the proofs at full size, in release mode, one test at a time, with its output: the journal's, and the engine
                 killed hundreds of times; with ARGS the journal's alone, they go to `cargo test -p pawl-journal`
                 (`cargo xtask soak NAME` runs the tests whose names contain NAME)
+  instructions  counts the instructions of the hot operations under callgrind and compares them with
+                benches/record/instructions.toml: fails when one takes over 3 % more; --accept writes the table
   ci            what a change must pass: format, clippy, docs, then test
   fetch         gets ONNX Runtime and numpy, which the tests need, and prints where they are
   help          this text
@@ -25,6 +28,8 @@ target/onnxruntime with pip when it is not there yet. To use another one, set OR
 numpy, for the tests of the Python reader, is put into target/python likewise; another one is used by setting
 PAWL_PYTHONPATH to the folder it is in.
 The tests are given ORT_DYLIB_PATH, PAWL_PYTHONPATH and PAWL_RELEASE_BIN (the `pawl` command, built in release mode).
+`test` without ARGS runs the micro-benchmarks once and `instructions` behind the suite; where valgrind is not installed it
+says so, and fails only where the variable CI is set.
 `soak` sets PAWL_SOAK=1: a proof test reads it and does its full number of cases instead of the short form.
 ";
 
@@ -38,6 +43,9 @@ fn main() -> ExitCode {
     let result = match (task.as_str(), rest.as_slice()) {
         ("test", arguments) => tasks::test(arguments),
         ("soak", arguments) => tasks::soak(arguments),
+        ("instructions", []) => tasks::instructions(false),
+        ("instructions", [flag]) if flag == "--accept" => tasks::instructions(true),
+        ("instructions", _) => Err(anyhow::anyhow!("`instructions` takes --accept or nothing")),
         ("ci", []) => tasks::ci(),
         ("fetch", []) => tasks::fetch(),
         ("help" | "--help" | "-h", _) => return help(),

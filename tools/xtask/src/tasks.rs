@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::instructions;
 use crate::numpy::{PATH_VARIABLE, folder};
 use crate::runtime::{LIBRARY_VARIABLE, library};
 
@@ -18,11 +19,41 @@ const SOAK_VARIABLE: &str = "PAWL_SOAK";
 /// The whole test suite.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let (library, numpy) = (library(&target())?, folder(&target())?);
-    run(cargo().args(["build", "--release", "--package", "pawl", "--bin", "pawl"]))?;
+    build_release()?;
     let binary = target().join("release").join(format!("pawl{}", std::env::consts::EXE_SUFFIX));
     let mut command = cargo();
     command.args(["test", "--workspace"]).args(arguments);
-    run(command.env(LIBRARY_VARIABLE, library).env(PATH_VARIABLE, numpy).env(RELEASE_VARIABLE, binary))
+    run(command.env(LIBRARY_VARIABLE, library).env(PATH_VARIABLE, numpy).env(RELEASE_VARIABLE, binary))?;
+    if arguments.is_empty() { guard() } else { Ok(()) }
+}
+
+/// The micro-benchmarks, each once, so that they do not rot; and the instruction counts, which they cannot guard here.
+fn guard() -> Result<()> {
+    run(cargo().args(["bench", "--package", "pawl-benches", "--", "--test"]))?;
+    if !instructions::has_valgrind() && std::env::var_os("CI").is_none_or(|it| it.is_empty()) {
+        eprintln!(
+            "xtask: note: the instruction counts were not compared: install valgrind, and run `cargo xtask instructions`"
+        );
+        return Ok(());
+    }
+    instructions::run(&root(), &counter(), false)
+}
+
+/// Counts the instructions of the hot operations, and compares them with the table or writes it.
+pub(crate) fn instructions(accept: bool) -> Result<()> {
+    build_release()?;
+    instructions::run(&root(), &counter(), accept)
+}
+
+/// The command and what counts instructions, in one build: they share everything below.
+fn build_release() -> Result<()> {
+    let packages =
+        ["--package", "pawl", "--package", "pawl-benches", "--bin", "pawl", "--bin", "instructions"];
+    run(cargo().args(["build", "--release"]).args(packages))
+}
+
+fn counter() -> PathBuf {
+    target().join("release").join(format!("instructions{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// The proofs at full size, one test at a time, telling its progress, to the last one: every test of the journal, then the

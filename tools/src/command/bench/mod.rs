@@ -5,7 +5,13 @@
 
 mod inference;
 mod journal;
+mod latency;
 mod replay;
+mod ring;
+mod table;
+mod throughput;
+mod ticks;
+mod work;
 
 use clap::{Args, Subcommand};
 
@@ -13,20 +19,30 @@ use crate::exit::Exit;
 use crate::measure::Failure;
 
 /// Measure this build on this machine: percentiles to the maximum, against an empty baseline in the same run.
+///
+/// Without a sub-command: what the engine is held against in one table, every figure from a run of this moment; about three
+/// minutes.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  pawl bench journal\n  pawl bench replay\n  pawl bench journal --quick --json\n\n\
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  pawl bench\n  pawl bench --data ../shared/data --markdown\n  pawl bench latency --chart latency.html\n  \
+    pawl bench journal --quick --json\n\n\
     Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
     2 could not measure, 3 the disk filled up, or interrupted."
 )]
 pub struct Bench {
     #[command(subcommand)]
-    which: Which,
+    which: Option<Which>,
+    #[command(flatten)]
+    overview: table::Overview,
 }
 
 #[derive(Subcommand)]
 enum Which {
     Inference(inference::Inference),
+    Latency(Box<latency::Latency>),
+    Throughput(throughput::Throughput),
+    Ring(ring::Ring),
     Journal(journal::Journal),
     Replay(replay::Replay),
 }
@@ -35,9 +51,13 @@ impl Bench {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
         let result = match self.which {
-            Which::Inference(it) => it.run(),
-            Which::Journal(it) => it.run(),
-            Which::Replay(it) => it.run(),
+            Some(Which::Latency(it)) => it.run(),
+            Some(Which::Throughput(it)) => it.run(),
+            Some(Which::Ring(it)) => it.run(),
+            Some(Which::Journal(it)) => it.run(),
+            Some(Which::Replay(it)) => it.run(),
+            Some(Which::Inference(it)) => it.run(),
+            None => self.overview.run(),
         };
         result.or_else(|error| {
             let exit = match error.downcast_ref() {

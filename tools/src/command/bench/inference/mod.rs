@@ -117,7 +117,7 @@ impl Inference {
     pub fn run(self) -> anyhow::Result<Exit> {
         let plan = self.plan()?;
         let conditions = Conditions::now(&plan.place, &plan.cores);
-        self.sections.begin(&conditions)?;
+        let record = self.sections.begin("inference", &conditions)?;
         let mut lanes = vec![Lane::baseline()];
         let mut missing = None;
         for section in Section::value_variants().iter().filter(|section| self.sections.wants(**section)) {
@@ -128,7 +128,7 @@ impl Inference {
         self.sections.show(&inference)?;
         let report = Report { bench: "inference", quick: self.sections.quick, conditions, inference };
         plan.place.remove()?;
-        self.sections.end(&report)?;
+        self.sections.end(&report, record.as_ref())?;
         Ok(Exit::Yes)
     }
 

@@ -10,19 +10,14 @@
 //! regression here is one of every order's way to the gateway.
 
 use std::fmt;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
 use pawl_engine::runtime::Percentiles;
 use pawl_journal::log::{Appender, From, JournalOptions, SealReason, Tailer};
-use pawl_journal::record::{Step, Tick};
+use pawl_journal::record::Tick;
 use serde::Serialize;
 
 use crate::measure::{
-    Aim, Call, Failure, Pace, Reading, Spread, Tape, Windows, allocated_bytes, heads, nanoseconds, on_core,
-    percentile_cells, pin_if,
+    Aim, Failure, Give, Handover, Spread, Windows, allocated_bytes, heads, nanoseconds, percentile_cells,
 };
 use crate::output::{Bar, Table, thousands};
 
@@ -32,12 +27,6 @@ use super::steps::Steps;
 
 /// How many readers there are, from row to row.
 const READERS: [usize; 2] = [1, 3];
-
-/// Longest time without anything new after which a reader gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Empty polls between two looks at the clock.
-const POLLS_PER_LOOK: u64 = 1 << 16;
 
 /// Most that the journal may take longer than a bare cache line, in the median.
 const RATIO_MAX: f64 = 3.0;
@@ -115,10 +104,6 @@ struct Lane {
     begun: Windows,
 }
 
-/// A cache line with nothing else on it, nor on the one the processor fetches beside it.
-#[repr(align(128))]
-struct Line(AtomicU64);
-
 impl Lane {
     fn new(plan: &Plan, readers: usize) -> anyhow::Result<Self> {
         let dir = plan.place.path(&format!("lag-{readers}"));
@@ -137,29 +122,16 @@ impl Lane {
     }
 
     fn cache_line_turn(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        let line = Line(AtomicU64::new(0));
-        let give = |step: &Step| {
-            line.0.store(step.sequence().0, Ordering::Release);
-            Ok(())
-        };
-        let take = || {
-            Ok(match line.0.load(Ordering::Acquire) {
-                0 => None,
-                newest => Some(newest),
-            })
-        };
-        let turn = Turn { plan, readers: self.readers, first: 1 };
-        let (calls, seen) = turn.run(give, (0..self.readers).map(|_| take).collect())?;
-        for seen in seen {
-            let lags = calls.iter().zip(&seen).map(|(call, seen)| nanoseconds(call.began, *seen));
-            self.cache_line.stretch(times(&calls).zip(lags));
+        let handed = handover(plan, 1).cache_line(self.readers)?;
+        for seen in &handed.seen {
+            let lags = handed.calls.iter().zip(seen).map(|(call, seen)| nanoseconds(call.began, *seen));
+            self.cache_line.stretch(handed.times().zip(lags));
         }
         Ok(())
     }
 
     fn journal_turn(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        let appender = &mut self.appender;
-        let give = |step: &Step| Ok(appender.append(step)?);
+        let appending = Appending { appender: &mut self.appender, steps: Steps::small() };
         let takes: Vec<_> = self
             .tailers
             .iter_mut()
@@ -177,14 +149,14 @@ impl Lane {
                 }
             })
             .collect();
-        let turn = Turn { plan, readers: self.readers, first: self.steps + 1 };
-        let (calls, seen) = turn.run(give, takes)?;
-        self.steps += calls.len() as u64;
-        for seen in seen {
-            let committed = calls.iter().zip(&seen).map(|(call, seen)| nanoseconds(call.ended, *seen));
-            self.committed.stretch(times(&calls).zip(committed));
-            let begun = calls.iter().zip(&seen).map(|(call, seen)| nanoseconds(call.began, *seen));
-            self.begun.stretch(times(&calls).zip(begun));
+        let handed = handover(plan, self.steps + 1).run(appending, takes)?;
+        self.steps += handed.calls.len() as u64;
+        for seen in &handed.seen {
+            let calls = || handed.calls.iter().zip(seen);
+            let committed = calls().map(|(call, seen)| nanoseconds(call.ended, *seen));
+            self.committed.stretch(handed.times().zip(committed));
+            let begun = calls().map(|(call, seen)| nanoseconds(call.began, *seen));
+            self.begun.stretch(handed.times().zip(begun));
         }
         Ok(())
     }
@@ -220,124 +192,30 @@ fn counted(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// When each call was made, from the first on.
-fn times(calls: &[Call]) -> impl Iterator<Item = Duration> {
-    calls.iter().map(|call| call.began.saturating_duration_since(calls[0].began))
-}
-
-/// One turn: a writer that gives, readers that take until they have seen everything.
-struct Turn<'a> {
-    plan: &'a Plan,
-    readers: usize,
-    first: u64,
-}
-
-/// Tells the readers that the writer is gone, whatever way it went.
-struct Gone<'a>(&'a AtomicBool);
-
-impl Drop for Gone<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+/// One turn, whose first thing has this number.
+fn handover(plan: &Plan, first: u64) -> Handover<'_> {
+    Handover {
+        cores: &plan.cores,
+        stop: &plan.stop,
+        rate: Some(plan.rate),
+        count: plan.calls_per_turn(),
+        first,
     }
 }
 
-impl Turn<'_> {
-    /// The writer's calls, and for each reader when it had seen each of them. What `take` gives is the newest step
-    /// that is visible.
-    fn run<T>(
-        &self,
-        give: impl FnMut(&Step) -> anyhow::Result<()> + Send,
-        takes: Vec<T>,
-    ) -> anyhow::Result<(Vec<Call>, Vec<Vec<Reading>>)>
-    where
-        T: FnMut() -> anyhow::Result<Option<u64>> + Send,
-    {
-        let (ready, gone) = (Barrier::new(self.readers + 1), AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            let readers: Vec<_> = takes
-                .into_iter()
-                .enumerate()
-                .map(|(index, take)| {
-                    let (ready, gone) = (&ready, &gone);
-                    let core = self.plan.cores.reader(index);
-                    scope.spawn(move || {
-                        pin_if(core);
-                        self.read(take, ready, gone)
-                    })
-                })
-                .collect();
-            let calls = on_core(self.plan.cores.first(), || self.write(give, &ready, &gone));
-            let seen: Vec<anyhow::Result<_>> = readers
-                .into_iter()
-                .map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect();
-            // The writer's failure is why the readers saw too little, so it comes first.
-            Ok((calls?, seen.into_iter().collect::<anyhow::Result<_>>()?))
-        })
+/// The writer's side of the journal: the step is made before it is due.
+struct Appending<'a> {
+    appender: &'a mut Appender,
+    steps: Steps,
+}
+
+impl Give for Appending<'_> {
+    fn prepare(&mut self, number: u64) {
+        self.steps.make(number);
     }
 
-    fn write(
-        &self,
-        mut give: impl FnMut(&Step) -> anyhow::Result<()>,
-        ready: &Barrier,
-        gone: &AtomicBool,
-    ) -> anyhow::Result<Vec<Call>> {
-        let _gone = Gone(gone);
-        let count = self.plan.calls_per_turn();
-        let (mut tape, mut maker) = (Tape::new(count), Steps::small());
-        ready.wait();
-        let pace = Pace::new(Instant::now(), Some(self.plan.rate));
-        for index in 0..count {
-            self.plan.stop.check()?;
-            let step = maker.make(self.first + index as u64);
-            let due = pace.wait(index);
-            let began = Instant::now();
-            give(step)?;
-            tape.push(Call { due, began, ended: Instant::now() });
-        }
-        Ok(tape.calls().to_vec())
-    }
-
-    fn read(
-        &self,
-        mut take: impl FnMut() -> anyhow::Result<Option<u64>>,
-        ready: &Barrier,
-        gone: &AtomicBool,
-    ) -> anyhow::Result<Vec<Reading>> {
-        let count = self.plan.calls_per_turn();
-        let shared = self.plan.cores.are_shared_by(self.readers);
-        let mut seen = vec![Instant::now(); count];
-        let (mut have, mut empty) = (0, 0_u64);
-        ready.wait();
-        let mut last = Instant::now();
-        while have < count {
-            match take()? {
-                Some(newest) if newest >= self.first + have as u64 => {
-                    last = Instant::now();
-                    empty = 0;
-                    let upto = (newest + 1 - self.first) as usize;
-                    let fresh = seen.get_mut(have..upto).context("a reader saw more than was written")?;
-                    fresh.fill(last);
-                    have = upto;
-                }
-                _ => {
-                    empty += 1;
-                    if shared {
-                        std::thread::yield_now();
-                    } else {
-                        std::hint::spin_loop();
-                    }
-                    let looked = empty.is_multiple_of(POLLS_PER_LOOK);
-                    let patience = if gone.load(Ordering::Relaxed) { PATIENCE / 10 } else { PATIENCE };
-                    if looked && last.elapsed() > patience {
-                        bail!(Failure::WrongAnswer(format!(
-                            "a reader saw {have} of {count} steps, then none"
-                        )));
-                    }
-                }
-            }
-        }
-        Ok(seen)
+    fn give(&mut self, _number: u64) -> anyhow::Result<()> {
+        Ok(self.appender.append(self.steps.made())?)
     }
 }
 

@@ -114,7 +114,7 @@ impl Journal {
             lag: None,
             open: None,
         };
-        self.sections.begin(&report.conditions)?;
+        let record = self.sections.begin(report.bench, &report.conditions)?;
         if self.sections.wants(Section::Append) {
             let it = append::measure(&plan)?;
             self.sections.show(&it)?;
@@ -136,7 +136,7 @@ impl Journal {
             report.open = Some(it);
         }
         plan.place.remove()?;
-        self.sections.end(&report)?;
+        self.sections.end(&report, record.as_ref())?;
         Ok(Exit::Yes)
     }
 

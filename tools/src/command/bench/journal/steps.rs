@@ -37,6 +37,11 @@ impl Steps {
         &self.step
     }
 
+    /// The step that was made last.
+    pub fn made(&self) -> &Step {
+        &self.step
+    }
+
     /// Bytes of each step.
     pub fn bytes(&mut self) -> u64 {
         self.make(1).bytes().len() as u64

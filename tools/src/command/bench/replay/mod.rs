@@ -91,7 +91,7 @@ impl Replay {
             restart: None,
             state: None,
         };
-        self.sections.begin(&report.conditions)?;
+        let record = self.sections.begin(report.bench, &report.conditions)?;
         let plain = Recorded::write(&plan, With::Rule, plan.steps)?;
         if self.sections.wants(Section::Speed) {
             let models = Recorded::write(&plan, With::Models, (plan.steps / 5).max(10_000))?;
@@ -113,7 +113,7 @@ impl Replay {
             }
         }
         plan.place.remove()?;
-        self.sections.end(&report)?;
+        self.sections.end(&report, record.as_ref())?;
         Ok(Exit::Yes)
     }
 
