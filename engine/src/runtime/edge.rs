@@ -16,23 +16,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use pawl_journal::log::JournalError;
 use pawl_journal::record::{
     Command, CommandAction, CommandReason, CommandSource, EndReason, RunEnded, Sequence, Time,
 };
 
 use super::clock::{Clock, Instant};
-use super::core::Core;
 use super::counters::{EdgeCounters, GatewayCounters};
 use super::error::RunError;
 use super::gateway::Gateway;
 use super::health::SupplyWatch;
 use super::ingress::Ingress;
 use super::latency::Latency;
+use super::line::Line;
+use super::options::RingFull;
 use super::progress::Progress;
-use super::ring::{Envelope, Publisher};
-use super::run::{Answer, CommandRequest, End, RingFull};
-use super::staged::{self, StagedPublisher};
+use super::ring::Envelope;
+use super::run::{Answer, CommandRequest, End};
 use super::wait::Waiter;
 use crate::Input;
 
@@ -47,62 +46,6 @@ const PROGRESS_EVERY: u64 = 1_024;
 
 /// Waits between two looks at the supply.
 const WAITS_PER_LOOK: u32 = 256;
-
-/// How an envelope reaches the core.
-pub(crate) enum Line {
-    /// The core is here.
-    Single(Box<Core>),
-    /// The core is on its own thread, behind the ring.
-    Fused {
-        /// The ring's writing end.
-        publisher: Publisher,
-        /// Set when the pipeline thread has ended before its time.
-        broken: Arc<AtomicBool>,
-    },
-    /// Each stage is on its own thread, one behind the other on the ring.
-    Staged {
-        /// The ring's writing end.
-        publisher: StagedPublisher,
-        /// Set when one of the threads has ended before its time.
-        broken: Arc<AtomicBool>,
-    },
-}
-
-impl Line {
-    /// While the edge waits: lets the journal have what it asked of its writer, if that is on this thread.
-    #[inline]
-    fn tend(&mut self) -> Result<(), JournalError> {
-        match self {
-            Self::Single(core) => core.tend(),
-            Self::Fused { .. } | Self::Staged { .. } => Ok(()),
-        }
-    }
-
-    /// Hands an envelope to the core; `false` if there is no room for it now.
-    #[inline]
-    fn send(&mut self, envelope: &mut Envelope, clock: &Clock) -> Result<bool, JournalError> {
-        match self {
-            Self::Single(core) => core.process(envelope).map(|()| true),
-            Self::Fused { publisher, .. } => {
-                envelope.published = clock.now();
-                Ok(publisher.try_publish(envelope))
-            }
-            Self::Staged { publisher, .. } => {
-                envelope.published = clock.now();
-                Ok(staged::publish(publisher, envelope, clock))
-            }
-        }
-    }
-
-    /// Whether nobody reads the ring any more.
-    #[inline]
-    fn is_broken(&self) -> bool {
-        match self {
-            Self::Single(_) => false,
-            Self::Fused { broken, .. } | Self::Staged { broken, .. } => broken.load(Ordering::Acquire),
-        }
-    }
-}
 
 /// What a look at the sources came to.
 enum Turn {

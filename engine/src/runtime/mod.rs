@@ -18,7 +18,9 @@ mod gateway;
 mod health;
 mod ingress;
 mod latency;
+mod line;
 mod memory;
+mod options;
 mod progress;
 mod recovery;
 mod ring;
@@ -35,11 +37,9 @@ pub use error::RunError;
 pub use ingress::{Handling, IngressSettings};
 pub use latency::{Latency, Percentiles};
 pub use memory::{LockMemory, MemoryError, MemoryLock, lock_memory};
+pub use options::{RingFull, RunOptions, Threading};
 pub use progress::{Progress, Status};
 pub use ring::{Envelope, Polled, Publisher, Subscriber, ring};
-pub use run::{
-    Answer, CommandRequest, DurabilityReport, Outcome, Prepared, RingFull, Run, RunOptions, RunTexts,
-    Sources, Threading,
-};
+pub use run::{Answer, CommandRequest, DurabilityReport, Outcome, Prepared, Run, RunTexts, Sources};
 pub use twin::{Reached, Twin};
 pub use wait::Wait;

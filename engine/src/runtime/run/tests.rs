@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
-use pawl_journal::log::{Reader, Supply};
+use pawl_journal::log::{JournalOptions, Reader, Supply};
 use pawl_journal::record::{
     Alert, AlertCode, CommandAction, CommandReason, CommandSource, ExecutionKind, ExecutionReport, Kind,
     Lots, OrderAction, OrderRequest, OutputHash, Points, Reconciled, Severity, StatementItem, Step, Tick,
@@ -13,6 +13,7 @@ use pawl_journal::record::{
 
 use super::super::health::disk::Disk;
 use super::super::ingress::IngressSettings;
+use super::super::options::RingFull;
 use super::*;
 use crate::feature::FeatureSettings;
 use crate::inference::{AgentSettings, Models, RuleSettings, SignalSettings};
