@@ -359,7 +359,7 @@ fn an_engine_that_was_killed_is_told_from_one_that_ended_and_shows_its_last_valu
     assert_eq!(look["state"], "died", "{look}");
     assert!(counted(&look).steps <= held(&journal).steps);
     let shown = pawl(&["top", text(&journal), "--once"]).expect(0).stdout;
-    assert!(shown.contains("gone without ending") && shown.contains("tailer"), "{shown}");
+    assert!(shown.contains("gone without ending") && shown.contains("published"), "{shown}");
     // Not a terminal: it ends by itself, for nothing more is to come.
     assert_eq!(
         pawl(&["top", text(&journal), "--json", "--interval", "100ms"]).expect(0).stdout.lines().count(),

@@ -2,7 +2,7 @@
 //!
 //! Every family is there from the start with every value that its label can have, so that a rate misses no first step.
 //! A histogram is told in two buckets to a power of two, from 64 ns to 2.1 s: a quantile worked out of them is within 42 %
-//! of the exact one. Who needs more reads the file of the counters, where it is 6.25 %.
+//! of the exact one, and a sum is worked out of the finer buckets, within 6.25 %. Who needs more reads the file of the counters, where it is 6.25 %.
 
 use std::fmt::{Display, Write as _};
 
@@ -51,7 +51,7 @@ fn histogram(text: &mut String, family: &Family, index: usize, label: &str, valu
         sample(text, &bucket, &format!("{label}{comma}le=\"{le}\""), distribution.up_to(last));
     }
     sample(text, &bucket, &format!("{label}{comma}le=\"+Inf\""), distribution.count());
-    sample(text, &format!("{name}_sum"), label, unit(family, distribution.sum_ns));
+    sample(text, &format!("{name}_sum"), label, unit(family, distribution.sum_ns()));
     sample(text, &format!("{name}_count"), label, distribution.count());
 }
 

@@ -26,7 +26,7 @@ use pawl_journal::record::{
     Record, RunEnded, Sequence, Signal, Stamps, StepRef, Tick, TickMarks, Verdict,
 };
 
-use self::buckets::{HISTOGRAM_WORDS, SUM, bucket_of};
+use self::buckets::{HISTOGRAM_WORDS, bucket_of};
 use self::catalogue::{self as at, Family, WORDS};
 pub use self::file::{CountersError, CountersFile, Reading, Values};
 pub use self::publisher::{PUBLISH, Publisher};
@@ -82,11 +82,16 @@ impl Counters {
     /// Counts a time in the histogram at this place.
     #[inline]
     fn time(&self, family: Family, index: usize, nanoseconds: u32) {
-        let first = family.id + index * HISTOGRAM_WORDS;
-        self.add(first + bucket_of(nanoseconds), 1);
-        self.add(first + SUM, u64::from(nanoseconds));
+        self.add(family.id + index * HISTOGRAM_WORDS + bucket_of(nanoseconds), 1);
     }
 }
+
+const TICK: u16 = Kind::Tick.code();
+const TIMER: u16 = Kind::Timer.code();
+const FEATURES: u16 = Kind::Features.code();
+const PREDICTION: u16 = Kind::Prediction.code();
+const SIGNAL: u16 = Kind::Signal.code();
+const STAMPS: u16 = Kind::Stamps.code();
 
 /// Counts finished steps. There is one, on the thread that commits.
 #[derive(Debug)]
@@ -108,21 +113,15 @@ impl CoreCounters {
         counters.set(at::EVENT_TIME, step.time().0.cast_unsigned());
         counters.add(at::STEPS.id, 1);
         for record in step.records() {
-            match record.kind() {
-                Some(Kind::Stamps) => break,
-                Some(Kind::Features) => counters.add(at::VECTORS.id, 1),
-                Some(Kind::Tick) => {
-                    counters.add(at::INPUTS.id + Kind::Tick as usize, 1);
-                    if let Some(tick) = record.get::<Tick>() {
-                        counters.count(at::TICKS, usize::from(tick.instrument.0));
-                        if !tick.marks.is_empty() {
-                            self.marks(tick.marks);
-                        }
-                    }
-                }
-                Some(Kind::Timer) => counters.add(at::INPUTS.id + Kind::Timer as usize, 1),
-                Some(kind) => self.rare(kind, &record),
-                None => {}
+            // By number: most steps have no other records than these.
+            match record.header().kind {
+                FEATURES => counters.add(at::VECTORS.id, 1),
+                STAMPS => break,
+                TICK => self.tick(&record),
+                PREDICTION => self.prediction(&record),
+                SIGNAL => self.signal(&record),
+                TIMER => counters.add(at::INPUTS.id + TIMER as usize, 1),
+                _ => self.rare(&record),
             }
         }
         if let Some((stamps, committed_ns)) = times {
@@ -132,19 +131,41 @@ impl CoreCounters {
 
     #[inline]
     fn times(&self, stamps: &Stamps, committed_ns: u32) {
-        let points = [
-            stamps.published_ns,
-            stamps.taken_ns,
-            stamps.feature_ns,
-            stamps.inference_ns,
-            stamps.risk_ns,
-            stamps.order_ns,
-            committed_ns,
-        ];
-        for (stage, pair) in points.windows(2).enumerate() {
-            self.0.time(at::STAGE_LATENCY, stage, pair[1].saturating_sub(pair[0]));
+        let time = |stage: usize, from: u32, to: u32| {
+            self.0.time(at::STAGE_LATENCY, stage, to.saturating_sub(from));
+        };
+        time(0, stamps.published_ns, stamps.taken_ns);
+        time(1, stamps.taken_ns, stamps.feature_ns);
+        time(2, stamps.feature_ns, stamps.inference_ns);
+        time(3, stamps.inference_ns, stamps.risk_ns);
+        time(4, stamps.risk_ns, stamps.order_ns);
+        time(5, stamps.order_ns, committed_ns);
+        time(6, stamps.published_ns, committed_ns);
+    }
+
+    #[inline]
+    fn tick(&self, record: &Record<'_>) {
+        self.0.add(at::INPUTS.id + TICK as usize, 1);
+        if let Some(tick) = record.get::<Tick>() {
+            self.0.count(at::TICKS, usize::from(tick.instrument.0));
+            if !tick.marks.is_empty() {
+                self.marks(tick.marks);
+            }
         }
-        self.0.time(at::STAGE_LATENCY, 6, committed_ns.saturating_sub(stamps.published_ns));
+    }
+
+    #[inline]
+    fn prediction(&self, record: &Record<'_>) {
+        if let Some(it) = record.get::<Prediction>() {
+            self.0.count(at::PREDICTIONS, usize::from(it.agent.0));
+        }
+    }
+
+    #[inline]
+    fn signal(&self, record: &Record<'_>) {
+        if let Some(it) = record.get::<Signal>() {
+            self.0.count(at::SIGNALS, at::direction_index(it.direction));
+        }
     }
 
     #[cold]
@@ -153,17 +174,14 @@ impl CoreCounters {
     }
 
     /// Counts what most steps do not have.
-    fn rare(&self, kind: Kind, record: &Record<'_>) {
+    fn rare(&self, record: &Record<'_>) {
         let counters = &*self.0;
+        let Some(kind) = record.kind() else { return };
         if kind.is_input() {
             counters.count(at::INPUTS, usize::from(kind.code()));
         }
         if kind == Kind::BarClosed {
             counters.add(at::BARS.id, 1);
-        } else if let Some(it) = record.get::<Prediction>() {
-            counters.count(at::PREDICTIONS, usize::from(it.agent.0));
-        } else if let Some(it) = record.get::<Signal>() {
-            counters.count(at::SIGNALS, at::direction_index(it.direction));
         } else if let Some(it) = record.get::<Verdict>() {
             counters.count(at::VERDICTS, usize::from(it.outcome.0));
             if it.outcome == Outcome::REFUSED {

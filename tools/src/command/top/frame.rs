@@ -172,7 +172,10 @@ impl Frame {
             self.get(at::FEED_PROGRESS) as f64 / 1e4,
             age_text(since(reading.started, reading.time)),
         );
-        let _ = write!(out, "{}\n{}\n{}", self.rates_table(), self.latency_table(), self.tailers_table());
+        let _ = write!(out, "{}\n{}", self.rates_table(), self.latency_table());
+        if !self.tailers.is_empty() {
+            let _ = write!(out, "\n{}", self.tailers_table());
+        }
         for (title, family) in [
             ("refused", at::REFUSALS),
             ("reports", at::REPORTS),
@@ -363,7 +366,7 @@ fn mode(code: u64) -> Mode {
 fn percentiles(it: &Distribution) -> Value {
     json!({
         "count": it.count(),
-        "sum": it.sum_ns,
+        "sum": it.sum_ns(),
         "p50": it.quantile(0.5),
         "p90": it.quantile(0.9),
         "p99": it.quantile(0.99),
