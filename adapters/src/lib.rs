@@ -3,6 +3,7 @@
 //! ```text
 //! bytes of others --> feed  --> FeedTick         (Mt5Export, Synthetic, Memory)
 //! OrderRequest    --> venue --> ExecutionReport  (Paper)
+//! counters        --> metrics --> Prometheus text
 //! ```
 //!
 //! Bytes of others in, [`FeedTick`](pawl_engine::port::FeedTick)s out;
@@ -16,5 +17,6 @@
 
 pub mod control;
 pub mod feed;
+pub mod metrics;
 pub mod random;
 pub mod venue;

@@ -124,10 +124,11 @@ impl Closing {
     /// Closes a step that has passed every stage; a checkpoint is made of what they hold.
     #[inline]
     pub(crate) fn close(&mut self, step: &mut Step, held: Option<StageHashes>) {
+        let output = self.output.after_stages(step);
         if let Some(held) = held {
             self.checkpoint(step, held);
         }
-        self.output = self.output.after(step.view());
+        self.output = output;
     }
 
     #[cold]
@@ -327,8 +328,12 @@ impl Pipeline {
     /// Completes the last step of a run with a checkpoint: it passes no stage. Not for a run whose journal could not
     /// take a step: the stages hold more than the journal then.
     pub fn end_run(&mut self, step: &mut Step) {
-        let held = (self.end.checkpoints.every > 0).then(|| self.hashes());
-        self.end.close(step, held);
+        let output = self.end.output.after(step.view());
+        if self.end.checkpoints.every > 0 {
+            let held = self.hashes();
+            self.end.checkpoint(step, held);
+        }
+        self.end.output = output;
     }
 
     /// What every stage holds.

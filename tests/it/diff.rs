@@ -1,55 +1,17 @@
 //! Comparing journals: what is the same, what differs first, and what cannot be compared.
 
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{OrderRequest, Step};
+use pawl_journal::log::{JournalOptions, Reader};
+use pawl_journal::record::{OrderRequest, Sequence};
 use serde_json::Value;
 
-use crate::support::{Finished, btcusd, pawl, run, scratch, text};
-
-/// A run of the real hours with these settings.
-fn session(directory: &Path, name: &str, more: &[&str]) -> PathBuf {
-    let journal = directory.join(name);
-    let feed = btcusd();
-    run(&journal, &[&["--feed", feed.as_str(), "--symbol", "BTCUSD"], more].concat()).expect(0);
-    journal
-}
+use crate::support::copied::copied;
+use crate::support::{Finished, btcusd, lines, pawl, run, scratch, session, text};
 
 fn diff(a: &Path, b: &Path, more: &[&str]) -> Finished {
     pawl(&[&["diff", text(a), text(b)], more].concat())
-}
-
-/// The lines of a comparison in JSON: all but the last, and the last, which is the result.
-fn lines(finished: &Finished) -> (Vec<Value>, Value) {
-    let mut lines: Vec<Value> =
-        finished.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let result = lines.pop().expect("a result");
-    assert_eq!(result["line"], "result");
-    (lines, result)
-}
-
-/// Copies the first steps of a journal.
-fn cut(from: &Path, to: &Path, steps: u64) {
-    let mut reader = Reader::open(from).expect("a journal");
-    let mut appender = Appender::create_or_open(to, &JournalOptions::default()).expect("a new journal");
-    let mut step = Step::new();
-    while let Some(frame) = reader.next().expect("readable") {
-        let recorded = frame.step();
-        if recorded.sequence().0 > steps {
-            break;
-        }
-        step.begin(recorded.sequence(), recorded.time());
-        if recorded.has_orders() {
-            step.mark_orders();
-        }
-        for record in recorded.records() {
-            step.push_record(&record);
-        }
-        appender.append(&step).expect("appended");
-    }
-    appender.seal(SealReason::Ended).expect("sealed");
 }
 
 /// The steps of a journal that request orders.
@@ -163,7 +125,7 @@ fn a_journal_cut_short_is_the_same_up_to_there_and_lacks_the_inputs_behind() {
     let whole = session(scratch.path(), "whole", &[]);
     let short = scratch.path().join("short");
     let last_order = orders(&whole).last().copied().expect("the hours have an order");
-    cut(&whole, &short, last_order - 1);
+    copied(&whole, &short, &JournalOptions::default(), Sequence(last_order - 1), |_, _, _| false);
     let (found, result) = lines(&diff(&whole, &short, &["--json"]).expect(1));
     assert_eq!(result["kinds"]["tick"]["changed"], 0);
     assert_eq!((&result["steps"]["changed"], &result["steps"]["only"]["b"]), (&0.into(), &0.into()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::{binary, command, eurusd, pawl, root, scratch, text};
+use crate::support::{Finished, binary, command, eurusd, pawl, root, scratch, text};
 
 /// The commands of a document's `console` blocks: lines that begin with `$ `.
 fn commands(document: &str) -> Vec<String> {
@@ -111,6 +111,7 @@ fn every_command_explains_itself_with_examples() {
         "cursor",
         "prune",
         "ctl",
+        "top",
         "doctor",
         "bench",
     ] {
@@ -128,12 +129,58 @@ fn the_doctor_grades_every_check_and_says_what_to_change() {
     let doctor =
         pawl(&["doctor", "--journal", text(&scratch.path().join("journal")), "--json"]).expect(0).json();
     let checks = doctor["checks"].as_array().expect("checks");
-    assert!(checks.len() >= 8, "{doctor}");
+    assert_eq!(checks.len(), 12, "{doctor}");
     for check in checks {
-        assert!(["pass", "warn"].contains(&check["grade"].as_str().expect("a grade")), "{check}");
-        assert!(!check["advice"].as_str().expect("advice").is_empty(), "{check}");
+        assert!(!check["found"].as_str().expect("what was found").is_empty(), "{check}");
+        match check["grade"].as_str().expect("a grade") {
+            "pass" => assert!(check["advice"].is_null(), "{check}"),
+            grade => {
+                assert_eq!(grade, "warn", "{check}");
+                for part in ["change", "command", "why"] {
+                    assert!(!check["advice"][part].as_str().expect("advice").is_empty(), "{check}");
+                }
+            }
+        }
     }
-    pawl(&["doctor", "--journal", "/proc"]).expect(1);
+    let refused = pawl(&["doctor", "--journal", "/proc"]).expect(1).stdout;
+    assert!(refused.contains("FAIL  file system") && refused.contains("What to change"), "{refused}");
+}
+
+#[test]
+fn the_doctor_checks_what_a_configuration_needs() {
+    let scratch = scratch();
+    let config = scratch.path().join("pawl.toml");
+    let checked = |text_of_it: &str, code: i32| {
+        let journal = format!("[journal]\ndir = \"{}\"\n", text(&scratch.path().join("journal")));
+        std::fs::write(&config, format!("{text_of_it}\n{journal}")).expect("written");
+        let mut doctor = command(binary(), &["doctor", "--config", text(&config), "--json"]);
+        Finished::from(
+            doctor.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so").output().expect("pawl runs"),
+        )
+        .expect(code)
+    };
+    let check = |finished: &Finished, name: &str| {
+        let checks = finished.json()["checks"].as_array().expect("checks").clone();
+        checks.into_iter().find(|check| check["name"] == name).expect("checked")
+    };
+    let instrument = "[[feed]]\nfile = \"ticks.csv\"\nsymbol = \"EURUSD\"\n";
+    let cores = checked(&format!("runtime.cores = [4000]\n{instrument}"), 1);
+    let cores = check(&cores, "cores");
+    assert!(cores["advice"]["change"].as_str().expect("advice").contains("no core 4000"), "{cores}");
+
+    let agent = |backend: &str| {
+        format!("{instrument}[[agent]]\nname = \"fast\"\nmodel = \"builtin:fast\"\nbackend = \"{backend}\"\n")
+    };
+    let native = checked(&agent("native"), 0);
+    assert_eq!(check(&native, "ONNX Runtime")["found"], "no model needs it");
+    let onnx = check(&checked(&agent("onnxruntime"), 1), "ONNX Runtime");
+    assert_eq!(
+        (&onnx["grade"], &onnx["found"]),
+        (&"fail".into(), &"agent fast needs it, and it is not there".into())
+    );
+
+    checked("risk.max_positoin = 1", 2).says(&["max_positoin", "pawl.toml"]);
+    pawl(&["doctor", "--config", "/nowhere/pawl.toml"]).expect(2).says(&["/nowhere/pawl.toml"]);
 }
 
 #[test]

@@ -2,45 +2,16 @@
 
 use std::path::Path;
 
-use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{OrderRequest, PositionChanged, Prediction, Step, Verdict};
+use pawl_journal::log::Reader;
+use pawl_journal::record::{OrderRequest, PositionChanged, Prediction};
 
+use crate::support::copied::with_another_verdict;
 use crate::support::{btcusd, pawl, run, scratch, text, verified};
 
 fn journal_of(directory: &Path) -> std::path::PathBuf {
     let journal = directory.join("journal");
     run(&journal, &["--feed", &btcusd(), "--symbol", "BTCUSD"]).expect(0);
     journal
-}
-
-/// Copies a journal and changes the verdict in the first step that approved one; returns that step's number.
-fn with_another_verdict(from: &Path, to: &Path) -> u64 {
-    let mut reader = Reader::open(from).expect("a journal");
-    let mut appender = Appender::create_or_open(to, &JournalOptions::default()).expect("a new journal");
-    let mut changed = 0;
-    let mut step = Step::new();
-    while let Some(frame) = reader.next().expect("readable") {
-        let recorded = frame.step();
-        step.begin(recorded.sequence(), recorded.time());
-        if recorded.has_orders() {
-            step.mark_orders();
-        }
-        for record in recorded.records() {
-            match record.get::<Verdict>() {
-                Some(verdict) if changed == 0 => {
-                    changed = recorded.sequence().0;
-                    step.push(&Verdict {
-                        wanted_lots: verdict.wanted_lots + verdict.wanted_lots,
-                        ..*verdict
-                    });
-                }
-                _ => step.push_record(&record),
-            }
-        }
-        appender.append(&step).expect("appended");
-    }
-    appender.seal(SealReason::Ended).expect("sealed");
-    changed
 }
 
 #[test]

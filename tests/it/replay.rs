@@ -4,12 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{
-    Checkpoint, CheckpointOf, ExecutionKind, ExecutionReport, OrderRequest, Record, Step, Verdict,
-};
+use pawl_journal::log::Reader;
+use pawl_journal::record::{Checkpoint, CheckpointOf, ExecutionKind, ExecutionReport, OrderRequest};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::copied::{changed, with_another_verdict};
 use crate::support::{Finished, btcusd, command, output_hash, pawl, run, scratch, text, verified};
 
 /// The hours, with a checkpoint every thousand steps.
@@ -17,41 +16,6 @@ fn journal_of(directory: &Path) -> PathBuf {
     let journal = directory.join("journal");
     run(&journal, &["--feed", &btcusd(), "--symbol", "BTCUSD", "--set", "checkpoint.every=1000"]).expect(0);
     journal
-}
-
-/// Copies a journal; `change` may push another record in place of one, and says so.
-fn changed(from: &Path, to: &Path, mut change: impl FnMut(u64, &Record<'_>, &mut Step) -> bool) {
-    let mut reader = Reader::open(from).expect("a journal");
-    let mut appender = Appender::create_or_open(to, &JournalOptions::default()).expect("a new journal");
-    let mut step = Step::new();
-    while let Some(frame) = reader.next().expect("readable") {
-        let recorded = frame.step();
-        step.begin(recorded.sequence(), recorded.time());
-        if recorded.has_orders() {
-            step.mark_orders();
-        }
-        for record in recorded.records() {
-            if !change(recorded.sequence().0, &record, &mut step) {
-                step.push_record(&record);
-            }
-        }
-        appender.append(&step).expect("appended");
-    }
-    appender.seal(SealReason::Ended).expect("sealed");
-}
-
-/// A copy in which the first verdict wants twice as much; the step it is in.
-fn with_another_verdict(from: &Path, to: &Path) -> u64 {
-    let mut at = 0;
-    changed(from, to, |sequence, record, step| match record.get::<Verdict>() {
-        Some(verdict) if at == 0 => {
-            at = sequence;
-            step.push(&Verdict { wanted_lots: verdict.wanted_lots + verdict.wanted_lots, ..*verdict });
-            true
-        }
-        _ => false,
-    });
-    at
 }
 
 /// `pawl replay --step` with these lines as its input.

@@ -4,9 +4,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{EquityChanged, Micros, PositionChanged, Step};
+use pawl_journal::record::{EquityChanged, Micros, PositionChanged, Sequence};
 use pawl_replay::{Report, ReportOptions, report, settings_of, summarise};
 
+use crate::support::copied::copied;
 use crate::support::{binary, btcusd, eurusd, pawl, run, scratch, text, ticks};
 
 fn session(journal: &Path, more: &[&str]) {
@@ -43,19 +44,7 @@ fn told(journal: &Path) -> (EquityChanged, PositionChanged) {
 /// Copies a journal into small segments, so that there is something to prune.
 fn copy(from: &Path, to: &Path) {
     let options = JournalOptions { segment_bytes: 1 << 20, ..JournalOptions::default() };
-    let mut appender = Appender::create_or_open(to, &options).expect("a new journal");
-    let mut reader = Reader::open(from).expect("a journal");
-    let mut step = Step::new();
-    while let Some(frame) = reader.next().expect("readable") {
-        let recorded = frame.step();
-        step.begin(recorded.sequence(), recorded.time());
-        if recorded.has_orders() {
-            step.mark_orders();
-        }
-        recorded.records().for_each(|record| step.push_record(&record));
-        appender.append(&step).expect("appended");
-    }
-    appender.seal(SealReason::Ended).expect("sealed");
+    copied(from, to, &options, Sequence(u64::MAX), |_, _, _| false);
 }
 
 #[test]
@@ -86,7 +75,7 @@ fn a_report_agrees_with_the_engine_and_adds_up_to_the_micro() {
         if found.symbols.len() == 1 {
             assert_eq!(found.costs.commission, position.commission);
         }
-        let summary = summarise(journal, pawl_journal::record::Sequence(1), |_| {}).expect("a summary");
+        let summary = summarise(journal, Sequence(1), |_| {}).expect("a summary");
         let sent = found.orders.iter().filter(|it| it.order.0 != 0);
         assert_eq!(sent.count() as u64, summary.orders);
         assert_eq!(found.symbols.iter().map(|it| it.fills).sum::<u64>(), summary.fills);

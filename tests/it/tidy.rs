@@ -76,12 +76,13 @@ fn every_outside_crate_that_shapes_the_design_is_named_in_one_file() {
     for (name, home) in [
         ("disruptor", "engine/src/runtime/ring.rs"),
         ("quanta", "engine/src/runtime/clock.rs"),
-        ("core_affinity", "engine/src/runtime/affinity.rs"),
         ("hdrhistogram", "engine/src/runtime/latency.rs"),
         ("memmap2", "journal/src/log/region.rs"),
         ("zerocopy", "journal/src/record/codec.rs"),
         ("ort", "engine/src/inference/ort.rs"),
         ("prost", "engine/src/inference/onnx.rs"),
+        ("httparse", "adapters/src/metrics/server.rs"),
+        ("crossterm", "tools/src/command/top/screen.rs"),
     ] {
         for path in files(".rs") {
             let source = text(&path);

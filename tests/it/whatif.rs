@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use pawl_journal::log::{Appender, JournalOptions, Reader, SealReason};
-use pawl_journal::record::{ExecutionReport, Sequence, Step, Time};
+use pawl_journal::log::JournalOptions;
+use pawl_journal::record::{ExecutionReport, Sequence, Time};
 use serde_json::Value;
 
-use crate::support::{Finished, btcusd, output_hash, pawl, root, run, scratch, text};
+use crate::support::copied::copied;
+use crate::support::{Finished, lines, output_hash, pawl, root, scratch, session, text};
 
 /// Orders that wait within the spread and follow the quote, at a venue that fills in parts and refuses now and then.
 const LIVELY: [&str; 12] = [
@@ -24,25 +25,8 @@ const LIVELY: [&str; 12] = [
     "venue.paper.slippage_points=3",
 ];
 
-/// A run of the real hours with these settings.
-fn session(directory: &Path, name: &str, more: &[&str]) -> PathBuf {
-    let journal = directory.join(name);
-    let feed = btcusd();
-    run(&journal, &[&["--feed", feed.as_str(), "--symbol", "BTCUSD"], more].concat()).expect(0);
-    journal
-}
-
 fn whatif(journal: &Path, more: &[&str]) -> Finished {
     pawl(&[&["whatif", text(journal)], more].concat())
-}
-
-/// The lines of a comparison in JSON: all but the last, and the last, which is the result.
-fn lines(finished: &Finished) -> (Vec<Value>, Value) {
-    let mut lines: Vec<Value> =
-        finished.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let result = lines.pop().expect("a result");
-    assert_eq!(result["line"], "result");
-    (lines, result)
 }
 
 /// The same text with the sides called as `pawl whatif` calls them.
@@ -173,31 +157,13 @@ fn a_venue_that_answers_all_of_it_again_keeps_the_order_of_the_record() {
 
 /// Copies the first steps of a journal, with every report changed by `edit`.
 fn copy(from: &Path, to: &Path, last: Sequence, edit: impl Fn(&mut ExecutionReport)) {
-    let mut reader = Reader::open(from).expect("a journal");
-    let mut appender = Appender::create_or_open(to, &JournalOptions::default()).expect("a new journal");
-    let mut step = Step::new();
-    while let Some(frame) = reader.next().expect("readable") {
-        let recorded = frame.step();
-        if recorded.sequence() > last {
-            break;
-        }
-        step.begin(recorded.sequence(), recorded.time());
-        if recorded.has_orders() {
-            step.mark_orders();
-        }
-        for record in recorded.records() {
-            match record.get::<ExecutionReport>() {
-                Some(report) => {
-                    let mut report = *report;
-                    edit(&mut report);
-                    step.push(&report);
-                }
-                None => step.push_record(&record),
-            }
-        }
-        appender.append(&step).expect("appended");
-    }
-    appender.seal(SealReason::Ended).expect("sealed");
+    copied(from, to, &JournalOptions::default(), last, |_, record, step| {
+        let Some(report) = record.get::<ExecutionReport>() else { return false };
+        let mut report = *report;
+        edit(&mut report);
+        step.push(&report);
+        true
+    });
 }
 
 #[test]

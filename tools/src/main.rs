@@ -72,6 +72,7 @@ enum Command {
     Cursor(command::cursor::Cursor),
     Prune(command::prune::Prune),
     Ctl(command::ctl::Ctl),
+    Top(command::top::Top),
     Doctor(command::doctor::Doctor),
     Bench(command::bench::Bench),
 }
@@ -104,6 +105,7 @@ fn main() -> std::process::ExitCode {
         Command::Cursor(it) => it.run(),
         Command::Prune(it) => it.run(),
         Command::Ctl(it) => it.run(),
+        Command::Top(it) => it.run(),
         Command::Doctor(it) => it.run(),
         Command::Bench(it) => it.run(),
     };

@@ -9,19 +9,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use crossbeam_channel::Receiver;
 use pawl_adapters::control::Server;
+use pawl_adapters::feed::Ahead;
+use pawl_adapters::metrics::{Metrics, MetricsServer};
 use pawl_adapters::venue::{Paper, PaperSettings};
-use pawl_engine::inference::{BuiltinModel, Models};
+use pawl_engine::inference::{Backend, BuiltinModel, Models};
 use pawl_engine::instrument::Instrument;
 use pawl_engine::order::OrderSettings;
 use pawl_engine::pipeline::Pipeline;
 use pawl_engine::port::{Feed, Venue};
 use pawl_engine::quantity::Span;
+use pawl_engine::runtime::counters::catalogue::LabelNames;
+use pawl_engine::runtime::counters::{CountersFile, Publisher};
 use pawl_engine::runtime::{
-    CommandRequest, Outcome, Progress, Run, RunOptions, RunTexts, Sources, available_cores,
+    CommandRequest, Cores, MemoryLock, Outcome, Progress, Run, RunOptions, RunTexts, Sources, Threading,
+    keep_off, lock_memory,
 };
 use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings, Settings};
 use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
-use pawl_journal::record::InstrumentId;
+use pawl_journal::record::{InstrumentId, Sequence};
 
 use crate::config::{Config, check_live};
 use crate::lag::LagWatch;
@@ -64,6 +69,12 @@ impl Session {
         self.build().map(drop)
     }
 
+    /// What evaluates the model of each agent that has one. Models are loaded for it.
+    pub fn backends(&self) -> anyhow::Result<Vec<(String, Backend)>> {
+        let (pipeline, ..) = self.build()?;
+        Ok(pipeline.inference.models().map(|model| (model.agent.clone(), model.backend)).collect())
+    }
+
     /// Runs on this thread until the feeds end or `stop` is set: nothing is shown, and nobody can command it.
     pub fn backtest(self, journal: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
         Ok(self.begin(journal, stop, |paper| Box::new(paper))?.drive()?)
@@ -86,14 +97,21 @@ impl Session {
     }
 
     /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
-    pub fn run(self, journal: &Path) -> anyhow::Result<Outcome> {
+    pub fn run(self, journal: &Path) -> anyhow::Result<(Outcome, MemoryLock)> {
         let (pipeline, venue, texts) = self.build()?;
         let stop = stop_on_signals()?;
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
-        let progress = Arc::new(Progress::default());
+        let counted = self.config.runtime.counters;
+        let progress = Arc::new(if counted { Progress::counted() } else { Progress::default() });
+        let _metrics = self.serve_metrics(&progress)?;
         let options = self.options();
+        let machine = Cores::here();
+        // Before any thread is started: each runs where the one that started it may.
+        keep_off(&options.cores, &machine);
         let snapshot_every = self.config.runtime.snapshot_every;
-        let sources = sources(self.feeds, Box::new(venue), receiver, stop);
+        let lock = self.config.runtime.lock_memory;
+        let feeds = read_ahead(self.feeds, options.threading, &machine);
+        let sources = sources(feeds, Box::new(venue), receiver, stop);
         let watched = Arc::clone(&progress);
         let done = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&done);
@@ -114,16 +132,31 @@ impl Session {
             let prepared = prepared?;
             let _server = Server::start(journal, commands, Arc::clone(&progress))
                 .with_context(|| format!("cannot listen for `pawl ctl` in {}", journal.display()))?;
+            let memory =
+                lock_memory(lock).context("runtime.lock_memory = true, but memory cannot be locked")?;
             let run = prepared.begin()?;
+            let _publisher = publish(journal, run.resumed_after(), &progress)?;
             let _shadow =
                 RunShadow::start(journal, snapshot_every, run.resumed_after().0, Arc::clone(&progress))?;
-            anyhow::Ok(run.drive()?)
+            anyhow::Ok((run.drive()?, memory))
         })();
         done.store(true, Ordering::Release);
         watcher.thread().unpark();
         // The watcher only draws; how it ended does not matter.
         let _ = watcher.join();
         outcome
+    }
+
+    /// Serves the counters over HTTP, if the configuration says where.
+    fn serve_metrics(&self, progress: &Arc<Progress>) -> anyhow::Result<Option<MetricsServer>> {
+        let listen = &self.config.metrics.listen;
+        if listen.is_empty() {
+            return Ok(None);
+        }
+        let metrics = Metrics { progress: Arc::clone(progress), names: LabelNames::of(&self.settings) };
+        let server = MetricsServer::start(listen, metrics)?;
+        eprintln!("pawl: metrics at http://{}/metrics", server.address());
+        Ok(Some(server))
     }
 
     /// The pipeline, the venue, and what the journal is told of them.
@@ -139,12 +172,12 @@ impl Session {
 
     fn options(&self) -> RunOptions {
         let runtime = &self.config.runtime;
-        let available = available_cores();
+        let machine = Cores::here();
         let is_lockstep = runtime.speed == 0.0 && self.feeds.iter().all(|it| !it.feed.is_live());
-        let threading = self.config.threading.threading(available.len(), is_lockstep);
+        let threading = self.config.threading.threading(machine.usable().len(), is_lockstep);
         RunOptions {
             threading,
-            cores: runtime.cores.cores(threading, &available),
+            cores: runtime.cores.cores(threading, &machine),
             waits: runtime.wait.waits(),
             ring_slots: runtime.ring_slots,
             on_ring_full: runtime.ring_full,
@@ -218,6 +251,19 @@ pub fn settings_of(config: &Config, instruments: Vec<Instrument>) -> Settings {
     }
 }
 
+/// Lets feeds of the past be read on threads of their own where a core is left for that beside those of the hot threads.
+/// Where there is none, reading in between costs the same and hands nothing over; a live feed does not wait anyway.
+fn read_ahead(feeds: Vec<NamedFeed>, threading: Threading, machine: &Cores) -> Vec<NamedFeed> {
+    if machine.usable().len() <= threading.threads() {
+        return feeds;
+    }
+    let ahead = |it: NamedFeed| {
+        let feed = if it.feed.is_live() { it.feed } else { Box::new(Ahead::of(it.feed)) };
+        NamedFeed { feed, ..it }
+    };
+    feeds.into_iter().map(ahead).collect()
+}
+
 fn sources(
     feeds: Vec<NamedFeed>,
     venue: Box<dyn Venue>,
@@ -226,6 +272,15 @@ fn sources(
 ) -> Sources {
     let feeds = feeds.into_iter().map(|it| (it.feed, it.instrument)).collect();
     Sources { feeds, venue, commands, stop }
+}
+
+/// Publishes the counters of a run behind step `after` in its journal. A run goes on without their file.
+fn publish(journal: &Path, after: Sequence, progress: &Arc<Progress>) -> anyhow::Result<Publisher> {
+    let file = progress.counters().and_then(|_| {
+        let file = CountersFile::create(journal, Sequence(after.0 + 1), machine::now());
+        file.inspect_err(|error| eprintln!("pawl: `pawl top` will not see this run: {error}")).ok()
+    });
+    Ok(Publisher::start(Arc::clone(progress), file)?)
 }
 
 /// Refuses a venue that answers later than an order waits.

@@ -62,6 +62,8 @@ impl Feed for Between {
         if self.ended {
             return Ok(None);
         }
+        // Over behind an error too.
+        self.ended = true;
         let tick = match self.head.take() {
             Some(tick) => Some(tick),
             None => self.inner.next()?.filter(|tick| tick.time < self.range.until),

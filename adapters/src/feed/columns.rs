@@ -82,6 +82,12 @@ impl Columns {
         self.places[column as usize] != ABSENT
     }
 
+    /// Whether they are those that a terminal writes, in its order.
+    #[inline]
+    pub(super) const fn are_as_exported(&self) -> bool {
+        self.count == NAMES.len() && matches!(self.places, [0, 1, 2, 3, 4, 5, 6])
+    }
+
     /// How many columns the file has.
     pub(super) const fn count(&self) -> usize {
         self.count
@@ -170,7 +176,8 @@ mod tests {
         let row = Row::split(b"2\tx\t1\tt\td", &columns).expect("five fields");
         let fields = [Column::Date, Column::Time, Column::Bid, Column::Ask, Column::Last];
         assert_eq!(fields.map(|column| row.field(&columns, column)), [&b"d"[..], b"t", b"1", b"2", b""]);
-        assert!(!columns.has(Column::Flags));
+        assert!(!columns.has(Column::Flags) && !columns.are_as_exported());
+        assert!(Columns::from_header(HEADER).expect("complete").are_as_exported());
     }
 
     #[test]

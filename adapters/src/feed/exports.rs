@@ -156,7 +156,6 @@ impl Exports {
             delivered: 0,
             bytes,
             bytes_before: 0,
-            ended: false,
         };
         Between::open(Box::new(series), range)
     }
@@ -185,11 +184,28 @@ struct Series {
     delivered: u64,
     bytes: u64,
     bytes_before: u64,
-    ended: bool,
 }
 
 impl Series {
-    fn next_tick(&mut self) -> Result<Option<FeedTick>, FeedError> {
+    /// Refuses a tick that belongs behind the beginning of the next file.
+    #[inline]
+    fn check_order(&self, time: Time) -> Result<(), FeedError> {
+        match self.exports.parts.get(self.at + 1) {
+            Some(next) if time > next.first => Err(content(format!(
+                "{}: goes on at {}, but {} begins at {} already: the two overlap; leave one of them out, or cut it",
+                self.name,
+                time_text(time),
+                next.path.display(),
+                time_text(next.first)
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// [`Between`] sees to it that nobody asks on behind the end or an error.
+impl Feed for Series {
+    fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
         loop {
             if let Some(mut tick) = self.file.next()? {
                 self.check_order(tick.time)?;
@@ -208,32 +224,6 @@ impl Series {
             self.file =
                 export(path, self.instrument, &self.definition, self.exports.offset)?.with_quote(bid, ask);
         }
-    }
-
-    /// Refuses a tick that belongs behind the beginning of the next file.
-    #[inline]
-    fn check_order(&self, time: Time) -> Result<(), FeedError> {
-        match self.exports.parts.get(self.at + 1) {
-            Some(next) if time > next.first => Err(content(format!(
-                "{}: goes on at {}, but {} begins at {} already: the two overlap; leave one of them out, or cut it",
-                self.name,
-                time_text(time),
-                next.path.display(),
-                time_text(next.first)
-            ))),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Feed for Series {
-    fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let tick = self.next_tick();
-        self.ended = !matches!(tick, Ok(Some(_)));
-        tick
     }
 
     fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError> {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A line is borrowed from the buffer; nothing is allocated after `new`. What was read before a failure is
-//! delivered before the failure is.
+//! delivered before the failure is, and nothing is behind it.
 
 use std::io::{self, BufReader, Read};
 
@@ -236,7 +236,7 @@ impl Lines {
                     }
                     self.end
                 }
-                None if self.end - self.start > LINE_BYTES_MAX => return Err(LinesError::TooLong),
+                None if self.end - self.start > LINE_BYTES_MAX => self.end,
                 None => {
                     searched = self.end - self.start;
                     self.fill();
@@ -245,6 +245,7 @@ impl Lines {
             };
             let line = self.start..line_end;
             if line.len() > LINE_BYTES_MAX {
+                self.close();
                 return Err(LinesError::TooLong);
             }
             self.start = if found.is_some() { line_end + 1 } else { line_end };
@@ -252,6 +253,11 @@ impl Lines {
             let line = &self.buffer[line];
             return Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)));
         }
+    }
+
+    /// Gives no further line.
+    pub(super) fn close(&mut self) {
+        (self.start, self.ended, self.failure) = (self.end, true, None);
     }
 
     /// Moves the unfinished line to the front of the buffer and reads on behind it.

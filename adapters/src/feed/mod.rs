@@ -1,9 +1,11 @@
 //! Feeds: where ticks come from.
 //!
 //! [`Mt5Export`] reads a file that MetaTrader 5 exports, [`Exports`] many of one symbol as one feed, [`Between`] what lies
-//! in a range of time; [`Synthetic`] makes a market up from a seed, [`Memory`] gives ticks that are there already. A feed delivers what its source says: prices that are zero, crossed or
+//! in a range of time, and [`Ahead`] reads any of them on a thread of its own; [`Synthetic`] makes a market up from a seed,
+//! [`Memory`] gives ticks that are there already. A feed delivers what its source says: prices that are zero, crossed or
 //! negative and times that run backwards are for ingress to mark. Only what cannot be read is an error.
 
+mod ahead;
 mod between;
 mod columns;
 mod exports;
@@ -12,10 +14,12 @@ mod memory;
 mod moment;
 mod mt5_export;
 mod number;
+mod quick;
 mod scan;
 mod synthetic;
 mod usual;
 
+pub use ahead::Ahead;
 pub use between::{Between, TimeRange};
 pub use exports::Exports;
 pub use memory::Memory;

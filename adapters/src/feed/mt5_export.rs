@@ -22,7 +22,7 @@ use pawl_journal::record::{InstrumentId, Lots, Points, TickFlags, Time};
 use super::columns::{Column, Columns, Row, quote};
 use super::lines::{LINE_BYTES_MAX, Lines, LinesError};
 use super::number::{self, DIGITS_MAX, NumberError};
-use super::{moment, take_to};
+use super::{moment, quick, take_to};
 
 /// The bits of `<FLAGS>` that MT5 documents (MQL5 reference, MqlTick); terminals write others, which say nothing here.
 const FLAGS_KNOWN: u32 = 0x7e;
@@ -35,7 +35,6 @@ pub struct Mt5Export {
     parser: Parser,
     bytes: Option<u64>,
     rows: u64,
-    ended: bool,
 }
 
 impl std::fmt::Debug for Mt5Export {
@@ -126,7 +125,7 @@ impl Mt5Export {
             bid: 0,
             ask: 0,
         };
-        Ok(Self { name, lines, columns, parser, bytes, rows: 0, ended: false })
+        Ok(Self { name, lines, columns, parser, bytes, rows: 0 })
     }
 
     /// Takes the times in the file for those of a server whose clock is this much ahead of UTC (behind, if negative).
@@ -154,8 +153,10 @@ impl Mt5Export {
     pub const fn rows(&self) -> u64 {
         self.rows
     }
+}
 
-    fn next_tick(&mut self) -> Result<Option<FeedTick>, FeedError> {
+impl Feed for Mt5Export {
+    fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
         loop {
             match self.lines.next() {
                 Ok(Some([])) => {}
@@ -164,6 +165,7 @@ impl Mt5Export {
                         Ok(tick) => tick,
                         Err(error) => {
                             let problem = self.parser.explain(&error, line, &self.columns);
+                            self.lines.close();
                             return Err(content(&self.name, Some(self.lines.number()), &problem));
                         }
                     };
@@ -179,17 +181,6 @@ impl Mt5Export {
                 Err(error) => return Err(no_more_lines(&self.name, self.lines.number(), error)),
             }
         }
-    }
-}
-
-impl Feed for Mt5Export {
-    fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let tick = self.next_tick();
-        self.ended = !matches!(tick, Ok(Some(_)));
-        tick
     }
 
     fn skip_to(&mut self, source_sequence: u64) -> Result<(), FeedError> {
@@ -210,6 +201,26 @@ impl Feed for Mt5Export {
 impl Parser {
     #[inline]
     fn tick(&mut self, line: &[u8], columns: &Columns) -> Result<FeedTick, RowError> {
+        if columns.are_as_exported()
+            && let Some(quote) = quick::quote(line, &self.date, self.definition.digits)
+        {
+            (self.bid, self.ask) = (quote.bid.unwrap_or(self.bid), quote.ask.unwrap_or(self.ask));
+            return Ok(FeedTick {
+                time: self.time_at(quote.since_midnight),
+                source_sequence: 0,
+                bid: Points(self.bid),
+                ask: Points(self.ask),
+                last: Points(0),
+                volume: Lots(0),
+                instrument: self.instrument,
+                flags: known_flags(quote.flags),
+            });
+        }
+        self.careful_tick(line, columns)
+    }
+
+    /// Any row that is one, however it is written.
+    fn careful_tick(&mut self, line: &[u8], columns: &Columns) -> Result<FeedTick, RowError> {
         let row = Row::split(line, columns).map_err(RowError::Fields)?;
         let field = |column| row.field(columns, column);
         let time = self.time(field(Column::Date), field(Column::Time))?;
@@ -225,10 +236,7 @@ impl Parser {
         let volume = self.volume(field(Column::Volume))?;
         let flags = match field(Column::Flags) {
             [] => changes(before, (bid, ask), last, volume),
-            text => {
-                let flags = number::whole(text).ok_or(RowError::Field(Column::Flags, "a whole number"))?;
-                TickFlags((flags & FLAGS_KNOWN) as u16)
-            }
+            text => known_flags(number::whole(text).ok_or(RowError::Field(Column::Flags, "a whole number"))?),
         };
         (self.bid, self.ask) = (bid, ask);
         Ok(FeedTick {
@@ -252,7 +260,12 @@ impl Parser {
         }
         let since = moment::time_of_day(time)
             .ok_or(RowError::Field(Column::Time, "a time such as 23:59:59 or 23:59:59.123"))?;
-        Ok(Time((self.midnight + since).saturating_sub(self.offset)))
+        Ok(self.time_at(since))
+    }
+
+    #[inline]
+    const fn time_at(&self, since_midnight: i64) -> Time {
+        Time((self.midnight + since_midnight).saturating_sub(self.offset))
     }
 
     /// A volume in whole volume steps, rounded down.
@@ -315,6 +328,11 @@ impl Parser {
             ),
         }
     }
+}
+
+/// The flags that say something here.
+const fn known_flags(flags: u32) -> TickFlags {
+    TickFlags((flags & FLAGS_KNOWN) as u16)
 }
 
 /// What changed, where the file does not say so.

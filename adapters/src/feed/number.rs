@@ -6,7 +6,8 @@ pub(super) const POINTS_MAX: i64 = 100_000_000_000_000;
 /// Most decimals an instrument can have.
 pub(super) const DIGITS_MAX: u8 = 8;
 
-const POWERS: [i64; DIGITS_MAX as usize + 1] =
+/// Powers of ten, as far as digits go.
+pub(super) const POWERS: [i64; DIGITS_MAX as usize + 1] =
     [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 /// Why a text is no number of points.

@@ -248,14 +248,11 @@ fn check(settings: &SyntheticSettings) -> Result<(), String> {
 
 impl Feed for Synthetic {
     fn next(&mut self) -> Result<Option<FeedTick>, FeedError> {
-        let end_ms = self.settings.duration.0 / Time::MILLISECOND;
-        if self.at_ms >= end_ms {
-            return Ok(None);
-        }
         let (seconds, factor) = self.pass();
         self.evolve(seconds, factor);
         self.at_ms = (self.at_ms + 1).max((self.clock * 1_000.0) as i64);
-        if self.at_ms >= end_ms {
+        // Time only grows, so that nothing comes behind the end.
+        if self.at_ms >= self.settings.duration.0 / Time::MILLISECOND {
             return Ok(None);
         }
         let (bid, ask) = self.quote(factor);

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Invariants of a value of this type: every tree is a tree (each node has one parent, no cycle), every feature is a
-//! column, every target is below the number of targets, every leaf has a weight. Meaning of the attributes: ONNX-ML
-//! operators `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (<https://onnx.ai/onnx/operators/>); where the text
-//! leaves a case open (one class id for two classes, base values), ONNX Runtime's answer is taken.
+//! column, every target is below the number of targets, every leaf has a weight, and none has two for a target. Meaning
+//! of the attributes: ONNX-ML operators `TreeEnsembleClassifier` and `TreeEnsembleRegressor`
+//! (<https://onnx.ai/onnx/operators/>); where the text leaves a case open (one class id for two classes, base values),
+//! ONNX Runtime's answer is taken.
 
 use std::collections::BTreeMap;
 
@@ -218,6 +219,9 @@ fn read_weights(
         }
         // Weights of inner nodes, as old exporters wrote them, are ignored.
         if let Branch::Leaf(leaf) = &mut nodes[place] {
+            if leaf.iter().any(|(other, _)| *other == target) {
+                return Err(unsupported("a leaf with two weights for one output"));
+            }
             leaf.push((target, weights[at]));
         }
     }

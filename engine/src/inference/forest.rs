@@ -1,96 +1,113 @@
-//! `Forest`: a tree ensemble laid out for walking: eight bytes a node, eight trees at once.
+//! `Forest`: a tree ensemble laid out for one row at a time: eight bytes a node, eight trees at once.
 //!
 //! ```text
-//!  node  | value f32 | child 22 bits | split | equal | missing | column 7 bits |
-//!
-//!  split: next = child      if row[column] <= value (or is NaN and missing is set), else child + 1
-//!  leaf : next = itself; value is its weight (or, where leaves have several, the place of its list), column its target
+//!        63        32 31    16 15    8 7     0
+//!  node | key        | child  | 0     | slot  |    next = child      if node >= keys[slot]
+//!  leaf | its value  | itself | 0     | 255   |           child + 1  if node <  keys[slot]
 //! ```
 //!
-//! Every comparison of ONNX becomes `<=` (or `==`) when the ensemble is laid out: `x < v` is `x <= v'` with v' the
-//! float below v; `>` and `>=` swap the children. A leaf leads to itself, so eight trees are walked side by side for as
-//! many steps as the deepest of them, without a branch that depends on the data. The weights are added in the order of
-//! the trees, in single precision, as ONNX Runtime does on one thread.
+//! The row becomes a table of keys: whole numbers in the order of the floats, each at two slots, so that a missing value
+//! is above everything at the one and below everything at the other, as the node wants it. A step is then two loads, one
+//! comparison and one addition, without a branch that depends on the data and without a bounds check; a leaf leads to
+//! itself, so eight trees take as many steps as the deepest of them. What bounds the speed is the number of loads.
+//!
+//! Weights are added per output in the order of the trees, in single precision, as ONNX Runtime does on one thread. A sum
+//! starts at +0.0 and so is never -0.0: adding +0.0 changes no bit of it, and stands for a tree that is not there.
 
 use pawl_journal::record::{CLASSES_MAX, FEATURE_COLUMNS_MAX};
 
-use super::ensemble::{Branch, Comparison, Ensemble, Finish};
+use super::ensemble::{Ensemble, Finish};
+use super::error::ModelProblem;
+use super::layout;
 
 /// Trees walked at once.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
-const COLUMN: u32 = (FEATURE_COLUMNS_MAX - 1) as u32;
-const MISSING: u32 = 1 << 7;
-const EQUAL: u32 = 1 << 8;
-const SPLIT: u32 = 1 << 9;
-const CHILD_SHIFT: u32 = 10;
+/// Slots of a row: every column with missing values above everything, then every column with them below.
+const SLOTS: usize = 2 * FEATURE_COLUMNS_MAX;
 
-const _: () = assert!(FEATURE_COLUMNS_MAX == 128, "a node has seven bits for its column");
-const _: () =
-    assert!(super::ensemble::NODES_MAX <= 1 << (32 - CHILD_SHIFT), "a node has 22 bits for its child");
+/// The slot that is always 0, for leaves; it would be the last column's with missing values below everything.
+pub(super) const ZERO_SLOT: u8 = u8::MAX;
 
-/// A row with room for every column a node may name.
-pub(super) type Row = [f32; FEATURE_COLUMNS_MAX];
+/// Nodes that share one array: a child is 16 bits, and the one behind it may be the next.
+pub(super) const NODES: usize = (1 << 16) + 1;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Node {
-    value: f32,
-    bits: u32,
+const _: () = assert!(SLOTS == 1 << 8, "a node has eight bits for its slot");
+
+/// A node, as drawn above.
+pub(super) type Node = u64;
+
+/// A node that goes to `child` if the key at `slot` is at most `key`, else to the one behind it.
+pub(super) const fn question(key: u32, slot: u8, child: u16) -> Node {
+    (key as Node) << 32 | (child as Node) << 16 | slot as Node
 }
 
-const _: () = assert!(size_of::<Node>() == 8);
+/// A leaf at `place`.
+pub(super) const fn leaf(value: u32, place: u16) -> Node {
+    question(value, ZERO_SLOT, place)
+}
+
+/// The slot of a column for nodes that send a missing value to their first child, or to their second.
+///
+/// # Panics
+/// For the last column's missing values to the first child: that slot is [`ZERO_SLOT`].
+pub(super) fn slot(column: usize, missing_is_first: bool) -> u8 {
+    let slot = if missing_is_first { FEATURE_COLUMNS_MAX + column } else { column };
+    assert!(slot < usize::from(ZERO_SLOT), "a column has its slots");
+    slot as u8
+}
+
+/// The place of a number in the order of all numbers, above 0 and below `u32::MAX`; -0.0 is just below 0.0.
+pub(super) const fn key(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits ^ (((bits.cast_signed() >> 31).cast_unsigned()) | 1 << 31)
+}
 
 /// A tree ensemble laid out for walking.
 #[derive(Debug, Clone)]
 pub(super) struct Forest {
-    nodes: Box<[Node]>,
-    /// The roots of eight trees and the steps to the deepest of their leaves.
-    groups: Box<[Group]>,
-    /// Where leaves have several weights: for each leaf the range of its entries.
-    lists: Box<[(u32, u32)]>,
-    entries: Box<[(u32, f32)]>,
-    has_equal: bool,
+    chunks: Vec<Box<[Node; NODES]>>,
+    runs: Vec<Run>,
+    leaves: Leaves,
+    keys: Box<[u64; SLOTS]>,
     finish: Finish,
 }
 
+/// What the value of a leaf is.
+#[derive(Debug, Clone)]
+pub(super) enum Leaves {
+    /// Its weight; all leaves of a run are of one output.
+    One,
+    /// The place of its weights: one for each output, and in the last lane, where there are two outputs, whether the
+    /// second has any.
+    Several(Vec<[f32; CLASSES_MAX]>),
+}
+
+/// Trees that are added up together.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    /// The output of their leaves, if that is one.
+    pub(super) output: usize,
+    pub(super) groups: Vec<Group>,
+}
+
+/// Eight trees of one chunk.
 #[derive(Debug, Clone, Copy)]
-struct Group {
-    roots: [u32; LANES],
-    trees: usize,
-    depth: u32,
+pub(super) struct Group {
+    pub(super) roots: [Node; LANES],
+    pub(super) chunk: usize,
+    /// Steps to the deepest leaf.
+    pub(super) depth: u32,
 }
 
 impl Forest {
     /// Lays out an ensemble.
-    pub(super) fn new(ensemble: &Ensemble) -> Self {
-        let mut builder = Builder {
-            ensemble,
-            nodes: Vec::with_capacity(ensemble.nodes.len()),
-            lists: Vec::new(),
-            entries: Vec::new(),
-            several: ensemble
-                .nodes
-                .iter()
-                .any(|node| matches!(node, Branch::Leaf(weights) if weights.len() > 1)),
-            has_equal: false,
-        };
-        let trees: Vec<(u32, u32)> = ensemble.roots.iter().map(|root| builder.tree(*root)).collect();
-        let groups = trees.chunks(LANES).map(|trees| {
-            let mut roots = [trees[0].0; LANES];
-            for (root, tree) in roots.iter_mut().zip(trees) {
-                *root = tree.0;
-            }
-            let depth = trees.iter().map(|tree| tree.1).max().unwrap_or(0);
-            Group { roots, trees: trees.len(), depth }
-        });
-        Self {
-            groups: groups.collect(),
-            nodes: builder.nodes.into(),
-            lists: builder.lists.into(),
-            entries: builder.entries.into(),
-            has_equal: builder.has_equal,
-            finish: ensemble.finish.clone(),
-        }
+    ///
+    /// # Errors
+    /// [`ModelProblem::Unsupported`] if one tree alone is larger than a chunk.
+    pub(super) fn new(ensemble: &Ensemble) -> Result<Self, ModelProblem> {
+        let (chunks, runs, leaves) = layout::lay_out(ensemble)?;
+        Ok(Self { chunks, runs, leaves, keys: Box::new([0; SLOTS]), finish: ensemble.finish.clone() })
     }
 
     /// How many numbers the answer has.
@@ -99,23 +116,29 @@ impl Forest {
     }
 
     /// The answer for one row: class probabilities, or the regression's value.
-    pub(super) fn score(&self, row: &Row) -> [f32; CLASSES_MAX] {
+    pub(super) fn score(&mut self, row: &[f32]) -> [f32; CLASSES_MAX] {
+        self.take(row);
         let mut sums = [0.0; CLASSES_MAX];
         let mut scored = 0;
-        for group in &self.groups {
-            let leaves =
-                if self.has_equal { self.walk::<true>(group, row) } else { self.walk::<false>(group, row) };
-            for leaf in &leaves[..group.trees] {
-                let node = self.nodes[*leaf as usize];
-                if self.lists.is_empty() {
-                    let target = node.bits as usize & (CLASSES_MAX - 1);
-                    sums[target] += node.value;
-                    scored |= 1 << target;
-                } else {
-                    let (start, end) = self.lists[node.value.to_bits() as usize];
-                    for (target, weight) in &self.entries[start as usize..end as usize] {
-                        sums[*target as usize & (CLASSES_MAX - 1)] += weight;
-                        scored |= 1 << target;
+        for run in &self.runs {
+            match &self.leaves {
+                Leaves::One => {
+                    let mut sum = 0.0;
+                    for group in &run.groups {
+                        self.walk(group).into_iter().for_each(|leaf| sum += f32::from_bits(value(leaf)));
+                    }
+                    sums[run.output] = sum;
+                    scored |= 1 << run.output;
+                }
+                Leaves::Several(table) => {
+                    for group in &run.groups {
+                        for leaf in self.walk(group) {
+                            let weights = &table[value(leaf) as usize];
+                            sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
+                        }
+                    }
+                    if self.finish.outputs == 2 {
+                        scored = if std::mem::take(&mut sums[CLASSES_MAX - 1]) > 0.0 { 2 } else { 0 };
                     }
                 }
             }
@@ -124,106 +147,47 @@ impl Forest {
         sums
     }
 
+    /// Fills the table of keys.
+    fn take(&mut self, row: &[f32]) {
+        let (above, below) = self.keys[..usize::from(ZERO_SLOT)].split_at_mut(FEATURE_COLUMNS_MAX);
+        for (slot, x) in above.iter_mut().zip(row) {
+            *slot = u64::from(if x.is_nan() { u32::MAX } else { key(*x) }) << 32;
+        }
+        for (slot, x) in below.iter_mut().zip(row) {
+            *slot = u64::from(if x.is_nan() { 0 } else { key(*x) }) << 32;
+        }
+    }
+
+    /// The leaves of eight trees.
     #[inline]
-    fn walk<const HAS_EQUAL: bool>(&self, group: &Group, row: &Row) -> [u32; LANES] {
+    fn walk(&self, group: &Group) -> [Node; LANES] {
+        let nodes = &*self.chunks[group.chunk];
         let mut at = group.roots;
         for _ in 0..group.depth {
-            for place in &mut at {
-                let node = self.nodes[*place as usize];
-                let x = row[(node.bits & COLUMN) as usize];
-                let below =
-                    if HAS_EQUAL && node.bits & EQUAL != 0 { x == node.value } else { x <= node.value };
-                let yes = below | (x.is_nan() & (node.bits & MISSING != 0));
-                let no = u32::from(!yes) & u32::from(node.bits & SPLIT != 0);
-                *place = (node.bits >> CHILD_SHIFT) + no;
+            for node in &mut at {
+                let is_second = *node < self.keys[(*node & 0xFF) as usize];
+                *node = nodes[(*node as u32 >> 16) as usize + usize::from(is_second)];
             }
         }
         at
     }
 }
 
-const _: () = assert!(CLASSES_MAX.is_power_of_two());
-
-struct Builder<'a> {
-    ensemble: &'a Ensemble,
-    nodes: Vec<Node>,
-    lists: Vec<(u32, u32)>,
-    entries: Vec<(u32, f32)>,
-    several: bool,
-    has_equal: bool,
+const fn value(leaf: Node) -> u32 {
+    (leaf >> 32) as u32
 }
 
-impl Builder<'_> {
-    /// Lays out one tree, breadth first with siblings side by side; returns its root and its depth.
-    fn tree(&mut self, root: usize) -> (u32, u32) {
-        let start = self.nodes.len();
-        let mut queue = vec![(root, 0)];
-        self.nodes.push(Node { value: 0.0, bits: 0 });
-        let mut done = 0;
-        let mut depth = 0;
-        while let Some(&(at, level)) = queue.get(done) {
-            let place = start + done;
-            done += 1;
-            depth = depth.max(level);
-            match &self.ensemble.nodes[at] {
-                Branch::Leaf(weights) => self.nodes[place] = self.leaf(place, weights),
-                Branch::Split { comparison, feature, value, missing_is_yes, yes, no } => {
-                    let child = self.nodes.len();
-                    let (node, swapped) = split(*comparison, *value, *missing_is_yes, *feature, child);
-                    self.has_equal |= node.bits & EQUAL != 0;
-                    self.nodes[place] = node;
-                    self.nodes.extend([Node { value: 0.0, bits: 0 }; 2]);
-                    let (first, second) = if swapped { (*no, *yes) } else { (*yes, *no) };
-                    queue.extend([(first, level + 1), (second, level + 1)]);
-                }
-            }
-        }
-        (start as u32, depth)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn leaf(&mut self, place: usize, weights: &[(usize, f32)]) -> Node {
-        let bits = (place as u32) << CHILD_SHIFT;
-        if !self.several {
-            let (target, weight) = weights[0];
-            return Node { value: weight, bits: bits | target as u32 };
-        }
-        let start = self.entries.len() as u32;
-        self.entries.extend(weights.iter().map(|(target, weight)| (*target as u32, *weight)));
-        self.lists.push((start, self.entries.len() as u32));
-        Node { value: f32::from_bits(self.lists.len() as u32 - 1), bits }
+    #[test]
+    fn keys_are_in_the_order_of_the_floats_between_the_two_of_a_missing_value() {
+        let tiny = f32::from_bits(1);
+        let rising =
+            [f32::NEG_INFINITY, f32::MIN, -1.0, -tiny, -0.0, 0.0, tiny, 1.0, f32::MAX, f32::INFINITY];
+        assert!(rising.map(key).is_sorted_by(|left, right| left < right));
+        assert_eq!(key(0.0) - key(-0.0), 1, "nothing is between them");
+        assert!(key(f32::NEG_INFINITY) > 1 && key(f32::INFINITY) < u32::MAX);
     }
-}
-
-/// A split as `<=` or `==`, and whether its children are swapped.
-fn split(
-    comparison: Comparison,
-    value: f32,
-    missing_is_yes: bool,
-    column: usize,
-    child: usize,
-) -> (Node, bool) {
-    // Nothing is below minus infinity; a comparison with NaN is always false.
-    let below = if value == f32::NEG_INFINITY { f32::NAN } else { value.next_down() };
-    let (value, equal, swapped) = match comparison {
-        Comparison::Leq => (value, false, false),
-        Comparison::Lt => (below, false, false),
-        Comparison::Gt => (value, false, true),
-        Comparison::Gte => (below, false, true),
-        Comparison::Eq => (value, true, false),
-        Comparison::Neq => (value, true, true),
-    };
-    // Where the children are swapped, a missing value that answers yes must not answer yes here, and a missing value
-    // that fails its comparison must. Only `!=` is true of a missing value by itself.
-    let missing = match comparison {
-        Comparison::Neq => false,
-        _ => missing_is_yes != swapped,
-    };
-    let mut bits = column as u32 | SPLIT | ((child as u32) << CHILD_SHIFT);
-    if missing {
-        bits |= MISSING;
-    }
-    if equal {
-        bits |= EQUAL;
-    }
-    (Node { value, bits }, swapped)
 }

@@ -15,7 +15,7 @@ use pawl_journal::record::{CLASSES_MAX, FEATURE_COLUMNS_MAX};
 
 use super::ensemble::Ensemble;
 use super::error::ModelProblem;
-use super::forest::{Forest, Row};
+use super::forest::Forest;
 use super::linear::{Linear, Step};
 use super::onnx::{FLOAT, Graph, Model, Node};
 use super::transform::Norm;
@@ -27,7 +27,7 @@ pub struct NativeModel {
     before: Vec<Step>,
     core: Core,
     after: Vec<Step>,
-    row: Box<Row>,
+    row: Box<[f32; FEATURE_COLUMNS_MAX]>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl NativeModel {
         let before = reader.before(node)?;
         let core = match node.op_type.as_str() {
             "TreeEnsembleClassifier" | "TreeEnsembleRegressor" => {
-                Core::Forest(Forest::new(&Ensemble::read(node, columns)?))
+                Core::Forest(Forest::new(&Ensemble::read(node, columns)?)?)
             }
             _ => Core::Linear(Linear::read(node, columns)?),
         };
@@ -95,8 +95,8 @@ impl NativeModel {
         for step in &self.before {
             step.apply(&mut self.row[..columns]);
         }
-        let mut scores = match &self.core {
-            Core::Forest(forest) => forest.score(&self.row),
+        let mut scores = match &mut self.core {
+            Core::Forest(forest) => forest.score(&self.row[..columns]),
             Core::Linear(linear) => linear.score(&self.row[..columns]),
         };
         for step in &self.after {

@@ -1,4 +1,4 @@
-//! `Model`: the part of an ONNX file that the native backend reads, as protobuf messages.
+//! `Model`: the part of an ONNX file that the native backend reads and specimens are written with, as protobuf messages.
 //!
 //! ```text
 //! Model -> Graph -> Node (op_type, input names, output names, attributes)
@@ -13,6 +13,12 @@ use prost::Message;
 
 /// ONNX `TensorProto.DataType.FLOAT`.
 pub(super) const FLOAT: i32 = 1;
+
+/// ONNX `TensorProto.DataType.INT64`.
+const INT64: i32 = 7;
+
+/// The domain of ONNX-ML's operators.
+const LEARNED: &str = "ai.onnx.ml";
 
 /// `ModelProto`.
 #[derive(Clone, PartialEq, Message)]
@@ -149,14 +155,92 @@ impl Model {
         Self::decode(bytes).map_err(|error| error.to_string())
     }
 
-    /// The bytes of a model made by a test.
-    #[cfg(test)]
+    /// A model of this graph, for operators as most exporters write them today.
+    pub(super) fn of(graph: Graph) -> Self {
+        let opset = |domain: &str, version| Opset { domain: domain.to_owned(), version };
+        Self { ir_version: 8, graph: Some(graph), opset_import: vec![opset("", 17), opset(LEARNED, 3)] }
+    }
+
+    /// Its bytes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.encode_to_vec()
     }
 }
 
+impl Graph {
+    /// A graph over a matrix called `features` (rows, columns; 0 is any). Of its outputs `label` is whole numbers, any other floats.
+    pub(super) fn new(
+        name: &str,
+        node: Vec<Node>,
+        (rows, columns): (usize, usize),
+        outputs: &[&str],
+    ) -> Self {
+        let value = |name: &str, element, shape| Value {
+            name: name.to_owned(),
+            r#type: Some(Type { tensor: Some(TensorType { element, shape }) }),
+        };
+        let dim = [rows, columns].map(|value| Dimension { value: value as i64 }).to_vec();
+        let element = |name: &str| if name == "label" { INT64 } else { FLOAT };
+        Self {
+            name: name.to_owned(),
+            node,
+            initializer: Vec::new(),
+            input: vec![value("features", FLOAT, Some(Shape { dim }))],
+            output: outputs.iter().map(|name| value(name, element(name), None)).collect(),
+        }
+    }
+}
+
+impl Attribute {
+    /// An integer.
+    #[cfg(test)]
+    pub(super) fn int(name: &str, i: i64) -> Self {
+        Self { name: name.to_owned(), i, kind: 2, ..Self::default() }
+    }
+
+    /// A list of floats.
+    pub(super) fn floats(name: &str, floats: Vec<f32>) -> Self {
+        Self { name: name.to_owned(), floats, kind: 6, ..Self::default() }
+    }
+
+    /// A list of integers.
+    pub(super) fn ints(name: &str, ints: Vec<i64>) -> Self {
+        Self { name: name.to_owned(), ints, kind: 7, ..Self::default() }
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(name: &str, strings: Vec<Vec<u8>>) -> Self {
+        Self { name: name.to_owned(), strings, kind: 8, ..Self::default() }
+    }
+
+    /// A text.
+    pub(super) fn text(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), s: value.as_bytes().to_vec(), kind: 3, ..Self::default() }
+    }
+}
+
 impl Node {
+    /// An operator of ONNX-ML.
+    pub(super) fn learned(operator: &str, input: &str, output: &[&str], attribute: Vec<Attribute>) -> Self {
+        Self {
+            input: vec![input.to_owned()],
+            output: output.iter().map(|&name| name.to_owned()).collect(),
+            op_type: operator.to_owned(),
+            attribute,
+            domain: LEARNED.to_owned(),
+        }
+    }
+
+    /// An operator of ONNX itself, without attributes.
+    pub(super) fn plain(operator: &str, input: &[&str], output: &str) -> Self {
+        Self {
+            input: input.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            op_type: operator.to_owned(),
+            ..Self::default()
+        }
+    }
+
     fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attribute.iter().find(|attribute| attribute.name == name)
     }
@@ -191,6 +275,12 @@ impl Node {
 }
 
 impl Tensor {
+    /// A `FLOAT` tensor.
+    pub(super) fn floats_of(name: &str, dims: &[usize], float_data: Vec<f32>) -> Self {
+        let dims = dims.iter().map(|dim| *dim as i64).collect();
+        Self { name: name.to_owned(), dims, data_type: FLOAT, float_data, raw_data: Vec::new() }
+    }
+
     /// The values of a `FLOAT` tensor, however they are stored; `None` for another type or a wrong count.
     pub(super) fn floats(&self) -> Option<Vec<f32>> {
         let mut count = 1_usize;

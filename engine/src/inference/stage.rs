@@ -9,13 +9,14 @@
 //! an agent that never spoke keeps the signal flat. Nothing is allocated per step (ONNX Runtime does, inside a call).
 
 use pawl_journal::record::{
-    AgentId, BarClosed, Body as _, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, InstrumentId, Prediction,
-    Signal, SignalFlags, Step, StepRef, Time, Vote,
+    AgentId, BarClosed, Body as _, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, InstrumentId, Kind,
+    Prediction, Signal, SignalFlags, Step, StepRef, Time, Vote,
 };
 use serde::Serialize;
 
 use super::agent::{Agent, Answer, ModelDescription, Scorer, Vector, direction, setting};
 use super::error::InferenceError;
+use super::meter::Meter;
 use super::store::{HASH_PREFIX, Models};
 use super::{Trigger, validate};
 use crate::Stage;
@@ -38,11 +39,17 @@ pub struct Inference {
     unanswered: Box<[u64]>,
     row: Box<[f32; FEATURE_COLUMNS_MAX]>,
     supplied: [Option<Prediction>; AGENTS_MAX],
-    /// Whether the next step takes them.
+    /// Whether there are any.
+    is_supplied: bool,
+    /// Whether the next step takes them, though the models are loaded.
     supplying: bool,
+    /// Who times the calls of models; nobody in a replay.
+    meter: Option<Box<dyn Meter>>,
 }
 
-stateful!(Inference { seats, unanswered } but { agents, threshold, instruments, row, supplied, supplying });
+stateful!(Inference { seats, unanswered } but {
+    agents, threshold, instruments, row, supplied, is_supplied, supplying, meter,
+});
 
 /// What one agent said last of one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -127,7 +134,9 @@ impl Inference {
             unanswered: vec![0; agents.len()].into_boxed_slice(),
             row: Box::new([0.0; FEATURE_COLUMNS_MAX]),
             supplied: [None; AGENTS_MAX],
+            is_supplied: false,
             supplying: false,
+            meter: None,
             agents,
         })
     }
@@ -147,6 +156,11 @@ impl Inference {
         recorded
     }
 
+    /// Has every call of a model timed by this meter.
+    pub fn set_meter(&mut self, meter: Box<dyn Meter>) {
+        self.meter = Some(meter);
+    }
+
     /// The models that were loaded, in the order of their agents; none in a replay from the journal.
     pub fn models(&self) -> impl Iterator<Item = &ModelDescription> {
         self.agents.iter().filter_map(|agent| agent.model.as_ref())
@@ -162,6 +176,7 @@ impl Inference {
     /// As [`Self::supply`], for the agents whose models are not loaded; the others score by themselves.
     pub fn supply_recorded(&mut self, recorded: StepRef<'_>) {
         self.supplied = [None; AGENTS_MAX];
+        self.is_supplied = true;
         for prediction in recorded.all::<Prediction>() {
             if let Some(place) = self.supplied.get_mut(usize::from(prediction.agent.0)) {
                 *place = Some(*prediction);
@@ -228,7 +243,17 @@ impl Inference {
                 },
             )
         } else {
-            agent.score(&self.row[..usize::from(features.columns)], last_score)
+            let meter = self.meter.as_mut().filter(|_| agent.model.is_some());
+            let row = &self.row[..usize::from(features.columns)];
+            match meter {
+                Some(meter) => {
+                    meter.begin();
+                    let answer = agent.score(row, last_score);
+                    meter.end(index);
+                    answer
+                }
+                None => agent.score(row, last_score),
+            }
         };
         if answer.is_none() {
             self.unanswered[index] += 1;
@@ -270,7 +295,9 @@ impl Inference {
 
 impl Stage for Inference {
     fn on_step(&mut self, step: &mut Step) {
-        if let Some(features) = self.read(step.view()) {
+        if (step.holds(Kind::Features) || step.holds(Kind::BarClosed))
+            && let Some(features) = self.read(step.view())
+        {
             let now = step.time();
             let mut spoke = false;
             for index in 0..self.agents.len() {
@@ -295,7 +322,10 @@ impl Stage for Inference {
                 step.push(&self.signal(features.instrument, now));
             }
         }
-        self.supplied = [None; AGENTS_MAX];
+        if self.is_supplied {
+            self.supplied = [None; AGENTS_MAX];
+            self.is_supplied = false;
+        }
         self.supplying = false;
     }
 }

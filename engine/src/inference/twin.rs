@@ -8,30 +8,20 @@ use super::ensemble::{Branch, Comparison, Ensemble};
 use super::error::ModelProblem;
 use super::forest::Forest;
 use super::native::NativeModel;
-use super::onnx::{Attribute, Dimension, FLOAT, Graph, Model, Node, Opset, Shape, TensorType, Type, Value};
+use super::onnx::{Attribute, Graph, Model, Node};
 use super::ort::{LIBRARY_VARIABLE, OrtModel};
+use super::specimen::Dice;
 
 const COLUMNS: usize = 5;
-const INT64: i32 = 7;
+/// Where the columns of a wide row are: the last one has no slot for missing values below everything.
+const WIDE: [usize; COLUMNS] = [FEATURE_COLUMNS_MAX - 1, 0, 64, 1, FEATURE_COLUMNS_MAX - 2];
 const MODES: [&str; 6] = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
 const VALUES: [f32; 9] =
     [-1.5, -1.0, -0.0, 0.0, 0.5, 1.0, f32::MIN_POSITIVE, f32::INFINITY, f32::NEG_INFINITY];
 
-/// A small generator, so that one number from proptest makes a whole ensemble.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % count as u64) as usize
-    }
-
-    fn value(&mut self) -> f32 {
-        VALUES[self.below(VALUES.len())]
-    }
+/// A value that a threshold or a column has.
+fn value(dice: &mut Dice) -> f32 {
+    VALUES[dice.below(VALUES.len())]
 }
 
 /// What kind of ensemble to make.
@@ -42,6 +32,8 @@ struct Plan {
     dense: bool,
     /// The one class of every weight; otherwise any.
     single: Option<usize>,
+    /// Without a single class: each tree has its own, as boosting does it.
+    by_tree: bool,
     positive: bool,
     bases: usize,
     transform: &'static str,
@@ -79,7 +71,12 @@ impl Lists {
         self.float("nodes_values", 0.0);
         if depth == 0 || dice.below(4) == 0 {
             for class in 0..if plan.dense { plan.classes } else { 1 } {
-                let target = plan.single.unwrap_or(if plan.dense { class } else { dice.below(plan.classes) });
+                let target = match plan {
+                    Plan { single: Some(single), .. } => single,
+                    Plan { dense: true, .. } => class,
+                    Plan { by_tree: true, .. } => tree % plan.classes,
+                    _ => dice.below(plan.classes),
+                };
                 let weight = (dice.below(2_001) as f32 - if plan.positive { 0.0 } else { 1_000.0 }) / 2_001.0;
                 self.int("treeids", tree);
                 self.int("nodeids", id);
@@ -92,7 +89,7 @@ impl Lists {
         let values = [dice.below(COLUMNS) as i64, dice.below(2) as i64];
         self.ints.entry("nodes_featureids").or_default()[place] = values[0];
         self.ints.entry("nodes_missing_value_tracks_true").or_default()[place] = values[1];
-        self.floats.entry("nodes_values").or_default()[place] = dice.value();
+        self.floats.entry("nodes_values").or_default()[place] = value(dice);
         let yes = self.tree(dice, plan, tree, next, depth - 1);
         let no = self.tree(dice, plan, tree, next, depth - 1);
         self.ints.entry("nodes_truenodeids").or_default()[place] = yes as i64;
@@ -102,7 +99,7 @@ impl Lists {
 }
 
 fn node(seed: u64, plan: Plan) -> Node {
-    let dice = &mut Dice(seed);
+    let dice = &mut Dice::new(seed);
     let mut lists = Lists::default();
     for tree in 0..1 + dice.below(20) {
         let depth = dice.below(6);
@@ -117,55 +114,26 @@ fn node(seed: u64, plan: Plan) -> Node {
         "treeids" | "nodeids" | "ids" | "weights" => format!("{prefix}{name}"),
         other => other.to_owned(),
     };
-    let mut attribute = vec![
-        text("post_transform", plan.transform),
-        Attribute { name: "nodes_modes".to_owned(), strings: lists.modes, kind: 8, ..Attribute::default() },
-    ];
-    for (name, ints) in lists.ints {
-        attribute.push(Attribute { name: named(name), ints, kind: 7, ..Attribute::default() });
-    }
-    for (name, floats) in lists.floats {
-        attribute.push(Attribute { name: named(name), floats, kind: 6, ..Attribute::default() });
-    }
+    let mut attribute =
+        vec![Attribute::text("post_transform", plan.transform), Attribute::texts("nodes_modes", lists.modes)];
+    attribute.extend(lists.ints.into_iter().map(|(name, ints)| Attribute::ints(&named(name), ints)));
+    attribute.extend(lists.floats.into_iter().map(|(name, floats)| Attribute::floats(&named(name), floats)));
     if classifier {
-        let ints = (0..plan.classes as i64).collect();
-        let name = "classlabels_int64s".to_owned();
-        attribute.push(Attribute { name, ints, kind: 7, ..Attribute::default() });
+        let labels = (0..plan.classes as i64).collect();
+        attribute.push(Attribute::ints("classlabels_int64s", labels));
+        Node::learned("TreeEnsembleClassifier", "features", &["label", "scores"], attribute)
     } else {
-        attribute.push(Attribute { name: "n_targets".to_owned(), i: 1, kind: 2, ..Attribute::default() });
-        attribute.push(text("aggregate_function", if plan.average { "AVERAGE" } else { "SUM" }));
+        attribute.push(Attribute::int("n_targets", 1));
+        let aggregate = if plan.average { "AVERAGE" } else { "SUM" };
+        attribute.push(Attribute::text("aggregate_function", aggregate));
+        Node::learned("TreeEnsembleRegressor", "features", &["scores"], attribute)
     }
-    let output = if classifier { vec!["label", "scores"] } else { vec!["scores"] };
-    Node {
-        input: vec!["features".to_owned()],
-        output: output.into_iter().map(str::to_owned).collect(),
-        op_type: if classifier { "TreeEnsembleClassifier" } else { "TreeEnsembleRegressor" }.to_owned(),
-        attribute,
-        domain: "ai.onnx.ml".to_owned(),
-    }
-}
-
-fn text(name: &str, value: &str) -> Attribute {
-    Attribute { name: name.to_owned(), s: value.as_bytes().to_vec(), kind: 3, ..Attribute::default() }
 }
 
 fn model(node: Node) -> Model {
-    let value = |name: &str, element| {
-        let dim = |value: usize| Dimension { value: value as i64 };
-        let shape = (name == "features").then(|| Shape { dim: vec![dim(1), dim(COLUMNS)] });
-        Value { name: name.to_owned(), r#type: Some(Type { tensor: Some(TensorType { element, shape }) }) }
-    };
-    let output =
-        node.output.iter().map(|name| value(name, if name == "label" { INT64 } else { FLOAT })).collect();
-    let opset = |domain: &str, version| Opset { domain: domain.to_owned(), version };
-    let graph = Graph {
-        name: "twin".to_owned(),
-        node: vec![node],
-        initializer: Vec::new(),
-        input: vec![value("features", FLOAT)],
-        output,
-    };
-    Model { ir_version: 8, graph: Some(graph), opset_import: vec![opset("", 17), opset("ai.onnx.ml", 3)] }
+    let outputs = node.output.clone();
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    Model::of(Graph::new("twin", vec![node], (1, COLUMNS), &outputs))
 }
 
 /// The twin: one node after the other, as ONNX-ML says it.
@@ -201,12 +169,12 @@ fn naive(ensemble: &Ensemble, row: &[f32]) -> [f32; CLASSES_MAX] {
 }
 
 fn rows(seed: u64) -> Vec<[f32; COLUMNS]> {
-    let mut dice = Dice(!seed);
+    let mut dice = Dice::new(!seed);
     let row = |_| {
         std::array::from_fn(|_| match dice.below(8) {
             0 => f32::NAN,
             1 => dice.below(4_001) as f32 / 1_000.0 - 2.0,
-            _ => dice.value(),
+            _ => value(&mut dice),
         })
     };
     (0..24).map(row).collect()
@@ -220,11 +188,13 @@ fn plans() -> impl Strategy<Value = Plan> {
         any::<bool>(),
         0..3_usize,
         prop_oneof![Just("NONE"), Just("LOGISTIC"), Just("SOFTMAX"), Just("SOFTMAX_ZERO")],
+        any::<bool>(),
     )
-        .prop_map(|(classes, dense, single, positive, bases, transform)| Plan {
+        .prop_map(|(classes, dense, single, positive, bases, transform, by_tree)| Plan {
             classes,
             dense: dense && single.is_none(),
             single,
+            by_tree,
             positive,
             bases: match (classes, single) {
                 (2, Some(0)) => bases.min(1),
@@ -238,6 +208,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         classes: 1,
         dense: false,
         single: None,
+        by_tree: false,
         positive: false,
         bases,
         transform: "NONE",
@@ -257,14 +228,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn the_flat_layout_gives_the_bits_of_the_naive_twin(seed: u64, plan in plans()) {
-        let ensemble = Ensemble::read(&node(seed, plan), COLUMNS).expect("a sound ensemble");
-        let forest = Forest::new(&ensemble);
+    fn the_flat_layout_gives_the_bits_of_the_naive_twin(seed: u64, plan in plans(), is_wide: bool) {
+        let mut ensemble = Ensemble::read(&node(seed, plan), COLUMNS).expect("a sound ensemble");
+        let place = |column: usize| if is_wide { WIDE[column] } else { column };
+        for node in &mut ensemble.nodes {
+            if let Branch::Split { feature, .. } = node {
+                *feature = place(*feature);
+            }
+        }
+        let mut forest = Forest::new(&ensemble).expect("small trees");
         for values in rows(seed) {
             let mut row = [0.0; FEATURE_COLUMNS_MAX];
-            row[..COLUMNS].copy_from_slice(&values);
-            let (flat, naive) = (forest.score(&row), naive(&ensemble, &values));
-            prop_assert_eq!(flat.map(f32::to_bits), naive.map(f32::to_bits), "row {:?}", values);
+            values.iter().enumerate().for_each(|(column, value)| row[place(column)] = *value);
+            let row = if is_wide { &row[..] } else { &row[..COLUMNS] };
+            let (flat, naive) = (forest.score(row), naive(&ensemble, row));
+            prop_assert_eq!(flat.map(f32::to_bits), naive.map(f32::to_bits), "row {:?}", row);
         }
     }
 
@@ -300,11 +278,63 @@ proptest! {
     }
 }
 
+/// A classifier of trees that are chains: each node a leaf and the next one, `length` of them.
+fn chains(trees: usize, length: usize) -> Ensemble {
+    let (mut nodes, mut roots) = (Vec::new(), Vec::new());
+    let comparisons = [Comparison::Eq, Comparison::Neq, Comparison::Leq, Comparison::Gt];
+    for tree in 0..trees {
+        roots.push(nodes.len());
+        for step in 0..length {
+            let (leaf, next) = (nodes.len() + 1, nodes.len() + 2);
+            let (yes, no) = if step % 2 == 0 { (leaf, next) } else { (next, leaf) };
+            nodes.push(Branch::Split {
+                comparison: comparisons[step % 4],
+                feature: step % COLUMNS,
+                value: (step / 7) as f32,
+                missing_is_yes: step % 3 == 0,
+                yes,
+                no,
+            });
+            nodes.push(Branch::Leaf(vec![(tree % 3, step as f32 + 0.1)]));
+        }
+        nodes.push(Branch::Leaf(vec![(tree % 3, -0.3)]));
+    }
+    let finish = Ensemble::read(&sound(), COLUMNS).expect("a sound ensemble").finish;
+    Ensemble { nodes, roots, finish }
+}
+
+#[track_caller]
+fn assert_twins(ensemble: &Ensemble) {
+    let mut forest = Forest::new(ensemble).expect("trees that fit");
+    for row in rows(1).into_iter().chain((0..40).map(|step| [(step * 11) as f32; COLUMNS])) {
+        let (flat, naive) = (forest.score(&row), naive(ensemble, &row));
+        assert_eq!(flat.map(f32::to_bits), naive.map(f32::to_bits), "row {row:?}");
+    }
+}
+
+#[test]
+fn what_two_questions_lead_to_is_laid_out_once() {
+    // Every second node asks for equality, which takes two questions: copies would double with each of them.
+    assert_twins(&chains(3, 2_000));
+}
+
+#[test]
+fn an_ensemble_of_more_nodes_than_a_chunk_goes_on_in_the_next() {
+    assert_twins(&chains(21, 6_000));
+}
+
+#[test]
+fn a_tree_that_fits_no_chunk_is_left_to_onnx_runtime() {
+    let problem = Forest::new(&chains(1, 40_000)).expect_err("unsupported");
+    assert!(matches!(&problem, ModelProblem::Unsupported(what) if what.contains("65,536")), "{problem}");
+}
+
 fn sound() -> Node {
     let plan = Plan {
         classes: 3,
         dense: true,
         single: None,
+        by_tree: false,
         positive: false,
         bases: 3,
         transform: "SOFTMAX",

@@ -1,7 +1,7 @@
 //! `Order`: the stage itself: reports, deadlines and approved verdicts in; requests, changes and alerts out.
 
 use pawl_journal::record::{
-    Alert, AlertCode, ClientOrderId, ExecutionReport, InstrumentId, Lots, OrderAction, OrderChanged,
+    Alert, AlertCode, ClientOrderId, ExecutionReport, InstrumentId, Kind, Lots, OrderAction, OrderChanged,
     OrderEvent, OrderRequest, OrderState, OrderType, Points, RECORD_HEADER_BYTES, Reconciled, STEP_BYTES_MAX,
     Severity, Side, Step, Tick, Time, Verdict, VerdictSource,
 };
@@ -243,6 +243,9 @@ impl Stage for Order {
             }
         }
         self.on_time(step);
+        if !step.holds(Kind::Verdict) {
+            return;
+        }
         let mut approved = std::mem::take(&mut self.approved);
         approved.clear();
         approved.extend(Approved::all_in(step.view()));

@@ -6,7 +6,7 @@
 //! ```
 
 use pawl_journal::record::{
-    Alert, AlertCode, BarClosed, Command, CommandAction, CommandReason, ExecutionReport, InstrumentId,
+    Alert, AlertCode, BarClosed, Command, CommandAction, CommandReason, ExecutionReport, InstrumentId, Kind,
     LimitName, LinkChanged, LinkKind, LinkState, Lots, Micros, OrderEvent, PositionChanged, Reconciled,
     Severity, Side, Signal, Step, Tick, Time, VerdictSource,
 };
@@ -95,6 +95,9 @@ impl Risk {
     /// Collects what earlier stages said. Of two signals of one instrument the last counts.
     fn hear(&mut self, step: &Step) -> Heard {
         let mut heard = Heard::default();
+        if !step.holds(Kind::Signal) && !step.holds(Kind::BarClosed) {
+            return heard;
+        }
         for record in step.view().records() {
             if let Some(signal) = record.get::<Signal>() {
                 if let Some(desk) = self.desks.get_mut(usize::from(signal.instrument.0)) {

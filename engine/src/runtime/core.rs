@@ -7,6 +7,7 @@ use pawl_journal::log::{Appender, JournalError, SealReason, Watermarks};
 use pawl_journal::record::{RunEnded, RunStarted, Sequence, Stamps, Step, Time};
 
 use super::clock::{Clock, Instant};
+use super::counters::{CoreCounters, ModelMeter};
 use super::progress::Progress;
 use super::ring::Envelope;
 use crate::pipeline::{Passed, Pipeline};
@@ -28,12 +29,13 @@ pub(crate) struct Writer {
     before: Option<(Instant, Instant)>,
     progress: Arc<Progress>,
     mode: Mode,
+    counters: Option<CoreCounters>,
 }
 
 impl Core {
     /// A core over a pipeline in the state that the journal's last step left.
     pub(crate) fn new(
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
         journal: Appender,
         clock: Clock,
         stamps: bool,
@@ -41,7 +43,11 @@ impl Core {
     ) -> Self {
         let mode = pipeline.risk.mode();
         progress.mode.store(mode.code(), Ordering::Relaxed);
-        let writer = Writer { journal, clock, stamps, before: None, progress, mode };
+        let counters = progress.counters().map(|counters| {
+            pipeline.inference.set_meter(Box::new(ModelMeter::new(Arc::clone(counters), clock.clone())));
+            CoreCounters::new(Arc::clone(counters), mode)
+        });
+        let writer = Writer { journal, clock, stamps, before: None, progress, mode, counters };
         Self { pipeline, step: Step::new(), writer }
     }
 
@@ -107,7 +113,7 @@ impl Core {
         self.step.begin(sequence, time);
         started.push(&mut self.step, settings, environment);
         self.pipeline.pass_by(self.step.view());
-        self.writer.journal.append(&self.step)?;
+        self.writer.append(&self.step)?;
         Ok(sequence)
     }
 
@@ -123,7 +129,7 @@ impl Core {
     ) -> Result<Sequence, JournalError> {
         let sequence = self.begin_ended(time, ended, message);
         self.pipeline.end_run(&mut self.step);
-        self.writer.journal.append(&self.step)?;
+        self.writer.append(&self.step)?;
         self.writer.journal.seal(SealReason::Ended)?;
         Ok(sequence)
     }
@@ -139,7 +145,7 @@ impl Core {
         // Neither may fit; the seal always does. Without a checkpoint: the stages are a step ahead of the journal.
         for message in [message, ""] {
             self.begin_ended(time, ended, message);
-            if self.writer.journal.append(&self.step).is_ok() {
+            if self.writer.append(&self.step).is_ok() {
                 break;
             }
         }
@@ -193,8 +199,13 @@ impl Writer {
         stamps: &Stamps,
     ) -> Result<(), JournalError> {
         step.push(stamps);
-        self.commit(step, mode)?;
-        self.before = Some((received, self.clock.now()));
+        self.tell_mode(mode);
+        self.journal.append(step)?;
+        let committed = self.clock.now();
+        self.before = Some((received, committed));
+        if let Some(counters) = &mut self.counters {
+            counters.step(step.view(), Some((stamps, self.clock.stamp(received, committed))));
+        }
         Ok(())
     }
 
@@ -204,12 +215,30 @@ impl Writer {
     /// As [`Core::process`].
     #[inline]
     pub(super) fn commit(&mut self, step: &Step, mode: Mode) -> Result<(), JournalError> {
-        // The outside is told what the engine may do before the step that decided it is visible.
+        self.tell_mode(mode);
+        self.append(step)
+    }
+
+    /// Appends a step that has no times, and counts it.
+    #[inline]
+    fn append(&mut self, step: &Step) -> Result<(), JournalError> {
+        self.journal.append(step)?;
+        if let Some(counters) = &mut self.counters {
+            counters.step(step.view(), None);
+        }
+        Ok(())
+    }
+
+    /// Tells the outside what the engine may do, before the step that decided it is visible.
+    #[inline]
+    fn tell_mode(&mut self, mode: Mode) {
         if mode != self.mode {
             self.mode = mode;
             self.progress.mode.store(mode.code(), Ordering::Relaxed);
+            if let Some(counters) = &mut self.counters {
+                counters.mode(mode);
+            }
         }
-        self.journal.append(step)
     }
 
     /// See [`Core::tend`].

@@ -23,6 +23,7 @@ use pawl_journal::record::{
 
 use super::clock::{Clock, Instant};
 use super::core::Core;
+use super::counters::{EdgeCounters, GatewayCounters};
 use super::error::RunError;
 use super::gateway::Gateway;
 use super::health::SupplyWatch;
@@ -153,6 +154,7 @@ pub(crate) struct Edge {
     /// Until when reports are taken once the feeds have ended.
     drain_until: Option<Time>,
     waiter: Waiter,
+    pub(super) counters: EdgeCounters,
 }
 
 impl Edge {
@@ -160,7 +162,7 @@ impl Edge {
     #[expect(clippy::too_many_arguments, reason = "called once, by `run`, with all that the edge owns")]
     pub(crate) fn new(
         ingress: Ingress,
-        gateway: Gateway,
+        mut gateway: Gateway,
         clock: Clock,
         published: Sequence,
         speed: Option<f64>,
@@ -174,6 +176,8 @@ impl Edge {
         let pace = speed.map(|speed| Pace { speed, event: begin, wall: clock.now() });
         progress.sequence.store(published.0, Ordering::Relaxed);
         progress.time.store(ingress.now().0.cast_unsigned(), Ordering::Relaxed);
+        let counters = EdgeCounters::new(progress.counters());
+        gateway.set_counters(GatewayCounters::new(progress.counters()));
         Self {
             ingress,
             gateway,
@@ -193,6 +197,7 @@ impl Edge {
             ring_full: 0,
             drain_until: None,
             waiter,
+            counters,
         }
     }
 
@@ -393,6 +398,7 @@ impl Edge {
             self.wait(line)?;
         }
         self.answer_all(self.published);
+        self.counters.ingress(self.ingress.counts(), self.ring_full);
         Ok(())
     }
 
@@ -415,6 +421,7 @@ impl Edge {
     #[cold]
     fn look_around(&mut self, line: &mut Line) -> Result<(), RunError> {
         self.is_look_due = false;
+        self.counters.ingress(self.ingress.counts(), self.ring_full);
         if self.overrun == Overrun::Due {
             self.overrun = Overrun::Told;
             let action = match self.on_ring_full {

@@ -18,6 +18,7 @@ use pawl_journal::log::{Durability, From, JournalError, Tailer};
 use pawl_journal::record::{OrderRequest, STEP_BYTES_MAX, Sequence, Stamps, Tick, Time};
 
 use super::clock::{Clock, Instant};
+use super::counters::GatewayCounters;
 use super::health::Health;
 use super::latency::Latency;
 use crate::port::Venue;
@@ -47,6 +48,7 @@ pub(crate) struct Gateway {
     directory: PathBuf,
     latency: Latency,
     hold_latency: Latency,
+    counters: GatewayCounters,
 }
 
 impl Gateway {
@@ -77,7 +79,13 @@ impl Gateway {
             directory: journal.to_owned(),
             latency: Latency::new(),
             hold_latency: Latency::new(),
+            counters: GatewayCounters::new(None),
         })
+    }
+
+    /// Has what leaves counted here.
+    pub(crate) fn set_counters(&mut self, counters: GatewayCounters) {
+        self.counters = counters;
     }
 
     /// Takes every committed step that it has not seen to the venue; in gated mode up to the first step with orders
@@ -88,6 +96,13 @@ impl Gateway {
     /// will become durable any more.
     #[inline]
     pub(crate) fn pump(&mut self) -> Result<(), JournalError> {
+        let pumped = self.pump_steps();
+        self.counters.seen(self.seen);
+        pumped
+    }
+
+    #[inline]
+    fn pump_steps(&mut self) -> Result<(), JournalError> {
         if self.held.is_some() && !self.release()? {
             return Ok(());
         }
@@ -130,11 +145,15 @@ impl Gateway {
         }
         let now = self.clock.now();
         if self.is_gated {
-            self.hold_latency.record(self.clock.nanoseconds(held.found, now));
+            let waited = self.clock.nanoseconds(held.found, now);
+            self.hold_latency.record(waited);
+            self.counters.held(waited);
         }
         if let Some((received, published_ns)) = held.published {
             let visible = self.clock.unix(now).0.saturating_sub(received.0);
-            self.latency.record(visible.max(0).cast_unsigned().saturating_sub(u64::from(published_ns)));
+            let took = visible.max(0).cast_unsigned().saturating_sub(u64::from(published_ns));
+            self.latency.record(took);
+            self.counters.executed(took);
         }
         Ok(true)
     }

@@ -11,12 +11,14 @@
 mod affinity;
 mod clock;
 mod core;
+pub mod counters;
 mod edge;
 mod error;
 mod gateway;
 mod health;
 mod ingress;
 mod latency;
+mod memory;
 mod progress;
 mod recovery;
 mod ring;
@@ -26,12 +28,13 @@ mod threads;
 mod twin;
 mod wait;
 
-pub use affinity::{available_cores, pin};
+pub use affinity::{CoreError, Cores, available_cores, keep_off, list_text, pin};
 pub use clock::{Clock, Instant};
 pub use edge::DRAIN;
 pub use error::RunError;
 pub use ingress::{Handling, IngressSettings};
 pub use latency::{Latency, Percentiles};
+pub use memory::{LockMemory, MemoryError, MemoryLock, lock_memory};
 pub use progress::{Progress, Status};
 pub use ring::{Envelope, Polled, Publisher, Subscriber, ring};
 pub use run::{

@@ -1,11 +1,12 @@
 //! How far a run is: a few numbers that the engine's threads write and anybody reads.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pawl_journal::log::{Recovered, Watermarks};
 use pawl_journal::record::{Sequence, Time};
 
+use super::counters::Counters;
 use crate::risk::Mode;
 
 /// How far a run is; written by the engine's threads, read by anybody.
@@ -20,6 +21,7 @@ pub struct Progress {
     pub(super) mode: AtomicU16,
     pub(super) watermarks: OnceLock<Watermarks>,
     pub(super) recovered: OnceLock<Recovered>,
+    counters: Option<Arc<Counters>>,
 }
 
 /// A reading of [`Progress`].
@@ -42,6 +44,23 @@ pub struct Status {
 }
 
 impl Progress {
+    /// The progress of a run whose threads count what they do. [`Self::default`] is of one that counts nothing.
+    #[must_use]
+    pub fn counted() -> Self {
+        Self { counters: Some(Arc::default()), ..Self::default() }
+    }
+
+    /// What the run's threads count, if they do.
+    #[must_use]
+    pub const fn counters(&self) -> Option<&Arc<Counters>> {
+        self.counters.as_ref()
+    }
+
+    /// The last step that was published.
+    pub(super) fn sequence(&self) -> Sequence {
+        Sequence(self.sequence.load(Ordering::Relaxed))
+    }
+
     /// How far the journal is durable; nothing before the run has opened it.
     #[must_use]
     pub fn watermarks(&self) -> Option<&Watermarks> {

@@ -481,6 +481,7 @@ fn drive_staged(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<Dri
 
 /// Drives the edge on this thread, and closes the ring behind it.
 fn drive_on_ring(edge: &mut Edge, mut line: Line, options: &RunOptions) -> (Result<End, RunError>, bool) {
+    edge.counters.ring(options.ring_slots);
     let pinned = options.cores.first().is_none_or(|&core| pin(core));
     (drive_caught(edge, &mut line), pinned)
 }

@@ -232,6 +232,20 @@ impl Cursor {
         Ok(entries)
     }
 
+    /// Where every cursor of the journal in `dir` was saved last, by name, without the look at the journal's history that
+    /// [`Self::list`] takes: cheap enough for whoever looks again and again.
+    ///
+    /// # Errors
+    /// [`JournalError::WrongKind`], [`JournalError::Io`].
+    pub fn saved(dir: &Path) -> Result<Vec<CursorEntry>, JournalError> {
+        let entry = |Found { name, path, saved }| {
+            let (is_in_use, damage) = (beside::is_claimed(&path), saved.as_ref().err().copied());
+            let place = saved.ok().map(|saved| saved.place());
+            CursorEntry { name, file: path, place, is_in_use, damage }
+        };
+        Ok(found(&Directory::new(Disk::new(dir)))?.into_iter().map(entry).collect())
+    }
+
     /// Removes a cursor, damaged or not: nothing is kept for it any more. Gives its place if its file still says one.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  LOCK  ctl.sock  pruned.json  pruned.run_started                              ours, and not the journal itself
-//!  snapshots/  quarantine/  cursors/  repairs/
+//!  snapshots/  quarantine/  cursors/  repairs/  followers/  counters
 //!  00000000000000000001.pawl  00000000000000000001.idx                         a segment, by its first sequence
 //!  spare-00000000000000000003.pawl                                             a segment to be, by its index
 //! ```
@@ -52,6 +52,12 @@ pub(super) fn index_name(first_sequence: u64) -> String {
 /// File name of the spare that is to become the segment with this index.
 pub(super) fn spare_name(index: u64) -> String {
     format!("spare-{index:020}.pawl")
+}
+
+/// Whether a file of this name in a directory makes that a journal's: a segment, or one to be.
+#[must_use]
+pub fn is_segment_name(name: &OsStr) -> bool {
+    matches!(Name::of(name), Name::Segment(_) | Name::Spare(_))
 }
 
 impl<S: Storage> Directory<S> {
@@ -160,8 +166,8 @@ impl Name {
             }
         }
         match text {
-            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "pruned.json"
-            | "pruned.run_started" => Self::Ours,
+            "LOCK" | "ctl.sock" | "snapshots" | "quarantine" | "cursors" | "repairs" | "followers"
+            | "counters" | "pruned.json" | "pruned.run_started" => Self::Ours,
             _ if text.ends_with(".idx") || text.ends_with(".unfinished") || text.starts_with("spare-") => {
                 Self::Ours
             }
@@ -187,6 +193,8 @@ mod tests {
             "quarantine",
             "cursors",
             "repairs",
+            "followers",
+            "counters",
             "pruned.json",
             "pruned.run_started",
             "1.idx",
@@ -202,6 +210,10 @@ mod tests {
             "lock",
         ] {
             assert_eq!(name(foreign), Name::Foreign(foreign.to_owned()));
+            assert!(!is_segment_name(OsStr::new(foreign)));
         }
+        assert!(is_segment_name(OsStr::new("00000000000000000001.pawl")));
+        assert!(is_segment_name(OsStr::new("spare-00000000000000000002.pawl")));
+        assert!(!is_segment_name(OsStr::new("00000000000000000001.idx")));
     }
 }

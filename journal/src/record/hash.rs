@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::codec::{IntoBytes as _, Record};
 use super::input::{RunEnded, RunStarted};
 use super::kind::Kind;
-use super::step::StepRef;
+use super::step::{STEP_HEADER_BYTES, Step, StepRef};
 
 /// The hash of everything that a run decided, up to a step. The default is that of no step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,6 +36,23 @@ impl OutputHash {
             Some(Kind::RunStarted | Kind::RunEnded) => input.map_or(0, |input| of_run(&input)),
             _ => xxh3_64(step.decided()),
         };
+        self.chained(step, decided)
+    }
+
+    /// As [`Self::after`], for a step that has passed the stages and holds neither a checkpoint nor stamps yet: its records
+    /// need not be looked through.
+    #[inline]
+    #[must_use]
+    pub fn after_stages(self, step: &Step) -> Self {
+        debug_assert!(
+            !step.holds(Kind::Checkpoint) && !step.holds(Kind::Stamps),
+            "they come behind the hash"
+        );
+        self.chained(step.view(), xxh3_64(&step.bytes()[STEP_HEADER_BYTES..]))
+    }
+
+    #[inline]
+    fn chained(self, step: StepRef<'_>, decided: u64) -> Self {
         let words =
             [self.0, step.sequence().0, step.time().0.cast_unsigned(), u64::from(step.has_orders()), decided];
         Self(xxh3_64(words.map(u64::to_le).as_bytes()))

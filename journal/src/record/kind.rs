@@ -5,6 +5,9 @@ use super::codec::Record;
 use super::field::{Field, Value};
 use super::{input, output, trade};
 
+/// The first code of an output.
+pub(super) const FIRST_OUTPUT: u16 = 64;
+
 macro_rules! kinds {
     ($( $(#[$meta:meta])* $variant:ident = $code:literal $name:literal => $room:ident, )*) => {
         /// What a record is.
@@ -116,7 +119,7 @@ impl Kind {
     /// Whether a record of this kind is the first of a step.
     #[must_use]
     pub const fn is_input(self) -> bool {
-        self.code() < 64
+        self.code() < FIRST_OUTPUT
     }
 
     const fn tail_names(self) -> &'static [&'static str] {

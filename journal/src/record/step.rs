@@ -9,7 +9,7 @@
 //! from a committed frame. `len` and `crc` are the appender's business: a `Step` leaves them zero.
 
 use super::codec::{Body, FromBytes as _, IntoBytes as _, RECORD_HEADER_BYTES, Record, RecordHeader};
-use super::kind::Kind;
+use super::kind::{FIRST_OUTPUT, Kind};
 use super::units::{Sequence, Time};
 
 /// Bytes in front of the first record.
@@ -29,6 +29,14 @@ const FLAG_ORDERS: u16 = 1 << 1;
 pub struct Step {
     words: Box<[u64]>,
     len: usize,
+    /// One bit for each kind of output it holds.
+    outputs: u64,
+}
+
+/// The bit of an output; nothing for an input.
+#[inline]
+const fn output_bit(kind: u16) -> u64 {
+    ((kind >= FIRST_OUTPUT) as u64) << (kind % 64)
 }
 
 impl std::fmt::Debug for Step {
@@ -58,7 +66,7 @@ impl Step {
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         assert!((STEP_HEADER_BYTES..=STEP_BYTES_MAX).contains(&bytes), "no step has {bytes} bytes");
-        let mut step = Self { words: vec![0; bytes.div_ceil(8)].into_boxed_slice(), len: 0 };
+        let mut step = Self { words: vec![0; bytes.div_ceil(8)].into_boxed_slice(), len: 0, outputs: 0 };
         step.begin(Sequence(0), Time(0));
         step
     }
@@ -75,6 +83,7 @@ impl Step {
         step.words.as_mut_bytes()[..frame.len()].copy_from_slice(frame);
         step.words[0] = 0;
         step.len = frame.len();
+        step.outputs = step.view().records().fold(0, |outputs, it| outputs | output_bit(it.header().kind));
         step.view().is_well_formed().then_some(step)
     }
 
@@ -86,6 +95,7 @@ impl Step {
         self.words[2] = time.0.cast_unsigned();
         self.words[3] = u64::from(FRAME_KIND_STEP);
         self.len = STEP_HEADER_BYTES;
+        self.outputs = 0;
     }
 
     /// The step's sequence.
@@ -176,6 +186,13 @@ impl Step {
         self.view().get()
     }
 
+    /// Whether the step holds an output of this kind so far, without a look at its records.
+    #[inline]
+    #[must_use]
+    pub const fn holds(&self, output: Kind) -> bool {
+        self.outputs & output_bit(output.code()) != 0
+    }
+
     /// How many records the step has so far.
     #[inline]
     #[must_use]
@@ -202,6 +219,7 @@ impl Step {
         }
         self.words.as_mut_bytes()[start..body].copy_from_slice(header.as_bytes());
         self.words[3] += 1 << 32;
+        self.outputs |= output_bit(header.kind);
         self.len = end;
         body
     }

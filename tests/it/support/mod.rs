@@ -1,5 +1,6 @@
 //! What the tests share: the command, the data, a place to write.
 
+pub mod copied;
 pub mod planted;
 
 use std::io::Write as _;
@@ -205,6 +206,23 @@ pub fn start_day(journal: &Path, threading: &str, speed: &str) -> Child {
     let mut arguments = vec!["run", "--journal", text(journal), "--feed", &feed, "--symbol", "EURUSD"];
     arguments.extend(["--threading", threading, "--speed", speed, "--set", "runtime.cores=none"]);
     command(binary(), &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pawl runs")
+}
+
+/// A run of the real hours of BTCUSD with these settings, in a new directory of this name.
+pub fn session(directory: &Path, name: &str, more: &[&str]) -> PathBuf {
+    let journal = directory.join(name);
+    let feed = btcusd();
+    run(&journal, &[&["--feed", feed.as_str(), "--symbol", "BTCUSD"], more].concat()).expect(0);
+    journal
+}
+
+/// The lines of a comparison in JSON: all but the last, and the last, which is the result.
+pub fn lines(finished: &Finished) -> (Vec<serde_json::Value>, serde_json::Value) {
+    let json = |line| serde_json::from_str(line).expect("JSON");
+    let mut lines: Vec<serde_json::Value> = finished.stdout.lines().map(json).collect();
+    let result = lines.pop().expect("a result");
+    assert_eq!(result["line"], "result");
+    (lines, result)
 }
 
 /// A path as an argument.

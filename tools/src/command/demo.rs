@@ -56,8 +56,9 @@ impl Demo {
             ..SyntheticSettings::default()
         };
         let feeds = synthetic_feeds(settings, &instruments)?;
-        let outcome = Session::new(config, instruments, PathBuf::from("."), feeds).run(&self.journal)?;
-        let exit = report(&self.journal, &outcome, "USD", self.json)?;
+        let session = Session::new(config, instruments, PathBuf::from("."), feeds);
+        let (outcome, memory) = session.run(&self.journal)?;
+        let exit = report(&self.journal, &outcome, &memory, "USD", self.json)?;
         if !self.json {
             print_next(&self.journal)?;
         }

@@ -22,5 +22,6 @@ pub mod state;
 mod stepper;
 pub mod sweep;
 pub mod tail;
+pub mod top;
 pub mod verify;
 pub mod whatif;

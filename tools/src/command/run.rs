@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use pawl_engine::feature::catalogue;
-use pawl_engine::runtime::{DurabilityReport, Outcome, Percentiles, available_cores};
+use pawl_engine::runtime::{Cores, DurabilityReport, MemoryLock, Outcome, Percentiles};
 use pawl_journal::log::JournalStatistics;
 use pawl_journal::record::{EndReason, Sequence};
 use pawl_replay::{Summary, summarise};
@@ -77,8 +77,8 @@ impl Run {
         let journal = PathBuf::from(&loaded.config.journal.dir);
         let session = self.prepare(&loaded.config).map_err(|error| locate(&loaded, error))?;
         let currency = loaded.config.account.currency.clone();
-        let outcome = session.run(&journal).map_err(|error| locate(&loaded, error))?;
-        report(&journal, &outcome, &currency, self.json)
+        let (outcome, memory) = session.run(&journal).map_err(|error| locate(&loaded, error))?;
+        report(&journal, &outcome, &memory, &currency, self.json)
     }
 
     fn load(&self) -> anyhow::Result<Loaded> {
@@ -107,14 +107,14 @@ impl Run {
                 runtime.speed
             );
         }
+        if !config.metrics.listen.is_empty() && !runtime.counters {
+            bail!(
+                "metrics.listen = {:?} needs runtime.counters = true: it shows them",
+                config.metrics.listen
+            );
+        }
         if let CoreChoice::These(cores) = &runtime.cores {
-            let available = available_cores();
-            let twice = cores.iter().enumerate().any(|(index, core)| cores[..index].contains(core));
-            if twice || cores.is_empty() || cores.iter().any(|core| !available.contains(core)) {
-                bail!(
-                    "runtime.cores = {cores:?} must name different cores of {available:?}, or be \"auto\" or \"none\""
-                );
-            }
+            Cores::here().check(cores).with_context(|| format!("runtime.cores = {cores:?}"))?;
         }
         let instruments = inputs::instruments(config)?;
         let feeds = FeedFiles::find(config, &instruments)?.open(&instruments, self.inputs.range()?)?;
@@ -123,7 +123,13 @@ impl Run {
 }
 
 /// Sums up a run and says how it ended.
-pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> anyhow::Result<Exit> {
+pub fn report(
+    journal: &Path,
+    outcome: &Outcome,
+    memory: &MemoryLock,
+    currency: &str,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let summary = sum_up(journal, outcome.first, outcome.last)?;
     let bytes = directory_bytes(journal);
     if json {
@@ -137,6 +143,8 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
                 "elapsed_ns": outcome.elapsed_ns,
                 "ring_full": outcome.ring_full,
                 "published_to_gateway": outcome.gateway,
+                "pinned": outcome.pinned,
+                "memory": memory,
                 "journal_bytes": bytes,
                 "durability": DurabilityJson::of(&outcome.durability),
                 "account_before": outcome.before,
@@ -153,7 +161,7 @@ pub fn report(journal: &Path, outcome: &Outcome, currency: &str, json: bool) -> 
                 }
             }
         }
-        put!("{}", summary_text(&summary, outcome, currency, bytes));
+        put!("{}", summary_text(&summary, outcome, memory, currency, bytes));
     }
     match outcome.reason {
         EndReason::FEED_ENDED => Ok(Exit::Yes),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use pawl_engine::settings::{RecordedEnvironment, RecordedSettings};
-use pawl_journal::log::{Cursor, Durability, From, Reader, Tailer, pruned};
+use pawl_journal::log::{Cursor, Durability, Follower, From, Reader, Tailer, pruned};
 use pawl_journal::record::{Kind, RunStarted, Sequence, StepRef};
 
 use crate::exit::{Exit, OutputError};
@@ -140,7 +140,10 @@ impl Tail {
         let goes_on = cursor.as_ref().is_some_and(|cursor| !cursor.is_new());
         let header = format == Format::Csv && (self.header || !goes_on);
         let mut printer = Printer { kinds, format, names, header };
-        let mut output = Output::new(cursor);
+        // Who may not write there follows all the same.
+        let follower = (self.follow && !opened.is_bundle())
+            .then(|| Follower::register(&self.journal, "pawl tail", tailer.next_sequence()).ok());
+        let mut output = Output::new(cursor, follower.flatten());
         printer.begin(&mut output.buffer)?;
         let ended = self.print(&mut tailer, &mut printer, &mut output, &stop);
         let ended =
@@ -259,6 +262,8 @@ impl Tail {
 /// Stdout with a buffer, and the cursor that follows what it has taken.
 struct Output {
     cursor: Option<Cursor>,
+    /// For those who want to see how far this is.
+    follower: Option<Follower>,
     buffer: Vec<u8>,
     /// The last step in the buffer or before it.
     passed: Option<Sequence>,
@@ -269,9 +274,9 @@ struct Output {
 }
 
 impl Output {
-    fn new(cursor: Option<Cursor>) -> Self {
+    fn new(cursor: Option<Cursor>, follower: Option<Follower>) -> Self {
         let buffer = Vec::with_capacity(2 * BUFFER_BYTES);
-        Self { cursor, buffer, passed: None, written: None, saved: Instant::now(), steps: 0 }
+        Self { cursor, follower, buffer, passed: None, written: None, saved: Instant::now(), steps: 0 }
     }
 
     /// Notes that a step is in the buffer, printed or left out.
@@ -294,7 +299,13 @@ impl Output {
         let taken = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
         self.buffer.clear();
         match taken {
-            Ok(()) => self.written = self.passed,
+            Ok(()) => {
+                self.written = self.passed;
+                if let (Some(follower), Some(written)) = (&mut self.follower, self.written) {
+                    // It is only looked at: a full disk is no reason to print no more.
+                    let _ = follower.reached(Sequence(written.0 + 1));
+                }
+            }
             Err(error) => {
                 self.passed = self.written;
                 return Err(OutputError(error).into());

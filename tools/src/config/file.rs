@@ -6,7 +6,7 @@ use pawl_engine::inference::{AgentSettings, RuleSettings, SignalSettings, Trigge
 use pawl_engine::order::OrderSettings;
 use pawl_engine::quantity::Span;
 use pawl_engine::risk::RiskSettings;
-use pawl_engine::runtime::{IngressSettings, RingFull, Threading, Wait};
+use pawl_engine::runtime::{Cores, IngressSettings, LockMemory, RingFull, Threading, Wait};
 use pawl_engine::settings::{AccountSettings, CheckpointSettings};
 use pawl_journal::log::{Durability, JournalOptions};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// How the machine is used; nothing here changes what the engine decides.
     pub runtime: RuntimeConfig,
+    /// Counters over HTTP.
+    pub metrics: MetricsConfig,
     /// The account.
     pub account: AccountSettings,
     /// How inputs are ordered and marked.
@@ -118,6 +120,8 @@ impl<'de> Deserialize<'de> for DurabilityChoice {
 pub struct RuntimeConfig {
     /// Cores to pin to.
     pub cores: CoreChoice,
+    /// Whether memory is locked, so that no page of it is ever waited for.
+    pub lock_memory: LockMemory,
     /// How threads wait that have nothing to do.
     pub wait: WaitChoice,
     /// Slots of the ring, a power of two.
@@ -130,6 +134,16 @@ pub struct RuntimeConfig {
     pub stamps: bool,
     /// Steps from one snapshot to the next while the engine runs; 0 takes none.
     pub snapshot_every: u64,
+    /// Whether the engine counts what it does, for `pawl top` and `metrics.listen`.
+    pub counters: bool,
+}
+
+/// Counters over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Address and port that they are served on; empty is none.
+    pub listen: String,
 }
 
 /// Which threads there are.
@@ -196,7 +210,7 @@ impl WaitChoice {
 pub enum CoreChoice {
     /// These: the edge's (or the only thread's), then the pipeline's or its stages'.
     These(Vec<usize>),
-    /// `auto`: the last ones this process may use. `none`: no pinning.
+    /// `auto`: isolated ones, then the last ones this process may use. `none`: no pinning.
     Named(CoreName),
 }
 
@@ -204,7 +218,7 @@ pub enum CoreChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CoreName {
-    /// The last cores that this process may use.
+    /// Isolated cores, then the last ones that this process may use.
     Auto,
     /// No pinning.
     None,
@@ -265,6 +279,7 @@ impl Default for Config {
             threading: ThreadingChoice::This(Threading::Fused),
             journal: JournalConfig::default(),
             runtime: RuntimeConfig::default(),
+            metrics: MetricsConfig::default(),
             account: AccountSettings::default(),
             ingress: IngressSettings::default(),
             features: FeatureSettings::default(),
@@ -299,26 +314,27 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             cores: CoreChoice::Named(CoreName::Auto),
+            lock_memory: LockMemory::Auto,
             wait: WaitChoice::Every(Wait::Yield),
             ring_slots: 1_024,
             ring_full: RingFull::Halt,
             speed: 0.0,
             stamps: true,
             snapshot_every: 1_000_000,
+            counters: true,
         }
     }
 }
 
 impl CoreChoice {
-    /// The cores for this threading, out of those that this process may use.
+    /// The cores for this threading, out of those of a machine.
     #[must_use]
-    pub fn cores(&self, threading: Threading, available: &[usize]) -> Vec<usize> {
+    pub fn cores(&self, threading: Threading, machine: &Cores) -> Vec<usize> {
         let wanted = threading.threads();
         match self {
             Self::These(cores) => cores.iter().copied().take(wanted).collect(),
             Self::Named(CoreName::None) => Vec::new(),
-            Self::Named(CoreName::Auto) if available.len() < wanted => Vec::new(),
-            Self::Named(CoreName::Auto) => available[available.len() - wanted..].to_vec(),
+            Self::Named(CoreName::Auto) => machine.choose(wanted),
         }
     }
 }

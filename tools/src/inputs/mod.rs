@@ -73,9 +73,14 @@ impl Inputs {
 
     /// Models are looked for beside the configuration that names them.
     pub fn models(&self) -> PathBuf {
-        let folder = self.config.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty());
-        folder.unwrap_or(Path::new(".")).to_owned()
+        models_beside(self.config.as_deref())
     }
+}
+
+/// The folder in which the models of a configuration file are looked for.
+pub fn models_beside(config: Option<&Path>) -> PathBuf {
+    let folder = config.and_then(Path::parent).filter(|it| !it.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// The instruments of a configuration that has feeds.

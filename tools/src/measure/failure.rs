@@ -10,7 +10,7 @@ pub enum Failure {
     #[error("wrong answer: {0}; the times above mean nothing, please report this")]
     WrongAnswer(String),
     /// The operator stopped it.
-    #[error("interrupted: the journals of this run were removed")]
+    #[error("interrupted: what this run wrote was removed")]
     Interrupted,
 }
 

@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::bail;
+use pawl_journal::log::is_segment_name;
 use tempfile::NamedTempFile;
 
 use crate::exit::FileError;
@@ -143,13 +144,7 @@ pub fn check_outside_journals(flag: &str, path: &Path) -> anyhow::Result<()> {
 }
 
 fn holds_segments(directory: &Path) -> bool {
-    let is_segment = |name: &str| {
-        name.strip_suffix(".pawl").is_some_and(|stem| {
-            let number = stem.strip_prefix("spare-").unwrap_or(stem);
-            number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
     // What cannot be listed cannot be written to either, or is told when it is.
     let Ok(entries) = std::fs::read_dir(directory) else { return false };
-    entries.flatten().any(|entry| is_segment(&entry.file_name().to_string_lossy()))
+    entries.flatten().any(|entry| is_segment_name(&entry.file_name()))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pawl_engine::quantity::Decimal;
 use pawl_engine::risk::Mode;
-use pawl_engine::runtime::{DurabilityReport, Outcome, Percentiles};
+use pawl_engine::runtime::{DurabilityReport, MemoryLock, Outcome, Percentiles};
 use pawl_journal::log::Durability;
 use pawl_replay::Summary;
 
@@ -12,7 +12,13 @@ use super::record::time_text;
 use super::table::Table;
 
 /// What happened and how long it took, as text.
-pub fn summary_text(summary: &Summary, outcome: &Outcome, currency: &str, journal_bytes: u64) -> String {
+pub fn summary_text(
+    summary: &Summary,
+    outcome: &Outcome,
+    memory: &MemoryLock,
+    currency: &str,
+    journal_bytes: u64,
+) -> String {
     let mut out = String::new();
     let count = |kind: &str| summary.records.get(kind).copied().unwrap_or(0);
     let seconds = outcome.elapsed_ns as f64 / 1e9;
@@ -114,6 +120,9 @@ pub fn summary_text(summary: &Summary, outcome: &Outcome, currency: &str, journa
         mebibytes(summary.bytes),
         if outcome.pinned { "" } else { "   (cores could not be pinned)" },
     );
+    if let MemoryLock::Refused { problem } = memory {
+        let _ = writeln!(out, " memory is not locked: {problem}");
+    }
     out
 }
 

@@ -3,6 +3,7 @@
 //! Every one prints its conditions first, measures an empty baseline in the same run, reports percentiles to the
 //! maximum, checks its answer, and has a `--quick` form that the test suite runs.
 
+mod inference;
 mod journal;
 mod latency;
 mod replay;
@@ -41,6 +42,7 @@ enum Which {
     Latency(Box<latency::Latency>),
     Throughput(throughput::Throughput),
     Ring(ring::Ring),
+    Inference(inference::Inference),
     Journal(journal::Journal),
     Replay(replay::Replay),
 }
@@ -52,6 +54,7 @@ impl Bench {
             Some(Which::Latency(it)) => it.run(),
             Some(Which::Throughput(it)) => it.run(),
             Some(Which::Ring(it)) => it.run(),
+            Some(Which::Inference(it)) => it.run(),
             Some(Which::Journal(it)) => it.run(),
             Some(Which::Replay(it)) => it.run(),
             None => self.overview.run(),
