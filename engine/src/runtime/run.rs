@@ -110,6 +110,8 @@ pub struct Outcome {
     pub pinned: bool,
     /// Wall-clock nanoseconds from the first input to the last, recovery not counted.
     pub elapsed_ns: u64,
+    /// The clock of its stamps.
+    pub clock: Clock,
 }
 
 /// How durable a run's journal is at its end, and what that cost.
@@ -277,12 +279,6 @@ impl Run {
         self.resumed_after
     }
 
-    /// The clock of its stamps.
-    #[must_use]
-    pub const fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// Runs until the feeds end, one of them fails, or the run is told to stop; then seals the journal.
     ///
     /// # Errors
@@ -327,6 +323,7 @@ impl Run {
             after: core.risk(),
             pinned,
             elapsed_ns,
+            clock,
         })
     }
 }

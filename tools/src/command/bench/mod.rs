@@ -39,10 +39,10 @@ pub struct Bench {
 
 #[derive(Subcommand)]
 enum Which {
-    Inference(inference::Inference),
     Latency(Box<latency::Latency>),
     Throughput(throughput::Throughput),
     Ring(ring::Ring),
+    Inference(inference::Inference),
     Journal(journal::Journal),
     Replay(replay::Replay),
 }
@@ -54,9 +54,9 @@ impl Bench {
             Some(Which::Latency(it)) => it.run(),
             Some(Which::Throughput(it)) => it.run(),
             Some(Which::Ring(it)) => it.run(),
+            Some(Which::Inference(it)) => it.run(),
             Some(Which::Journal(it)) => it.run(),
             Some(Which::Replay(it)) => it.run(),
-            Some(Which::Inference(it)) => it.run(),
             None => self.overview.run(),
         };
         result.or_else(|error| {

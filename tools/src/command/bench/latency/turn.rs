@@ -169,20 +169,19 @@ impl Lane {
         config.journal.durability = DurabilityChoice::This(durability);
         let session = session(config, turn.ticks, feed);
         // On a thread of its own, which the run may pin.
-        let (outcome, clock, handed) = on_core(None, || {
+        let (outcome, handed) = on_core(None, || {
             let mut told = None;
             let run = session.begin(turn.dir, unstopped(), |paper| {
                 let (venue, handed) = Stamping::new(paper, given as usize);
                 told = Some(handed);
                 Box::new(venue)
             })?;
-            let clock = run.clock().clone();
             let outcome = run.drive()?;
             let handed = told.and_then(|told| told.recv().ok()).unwrap_or_default();
-            anyhow::Ok((outcome, clock, handed))
+            anyhow::Ok((outcome, handed))
         })?;
         self.ring_full += outcome.ring_full;
-        self.read(turn.dir, &schedule, count, &clock, handed)?;
+        self.read(turn.dir, &schedule, count, &outcome.clock, handed)?;
         Ok(std::fs::remove_dir_all(turn.dir)?)
     }
 
