@@ -45,7 +45,7 @@ pub struct Run {
     #[arg(long, value_name = "DIR")]
     journal: Option<String>,
     /// Which threads there are
-    #[arg(long, value_name = "single|fused", value_parser = ["single", "fused"])]
+    #[arg(long, value_name = "single|fused|staged|auto", value_parser = ["single", "fused", "staged", "auto"])]
     threading: Option<String>,
     /// Where orders go; live needs ENABLE_LIVE_TRADING=true as well, and a live venue
     #[arg(long, value_enum)]

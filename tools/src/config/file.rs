@@ -338,3 +338,18 @@ impl CoreChoice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_takes_the_threads_that_the_feeds_and_the_cores_allow() {
+        let auto = ThreadingChoice::Named(AutoName::Auto);
+        let live = [1, 2, 5, 6, 64].map(|cores| auto.threading(cores, false));
+        use Threading::{Fused, Single, Staged};
+        assert_eq!(live, [Single, Fused, Fused, Staged, Staged]);
+        assert_eq!(auto.threading(64, true), Single, "a backtest is fastest on one thread");
+        assert_eq!(ThreadingChoice::This(Staged).threading(1, true), Staged, "who says so gets it");
+    }
+}

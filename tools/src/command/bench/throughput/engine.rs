@@ -45,16 +45,19 @@ impl Whole {
         ]
     }
 
-    /// Without stamps and with them.
+    /// Without stamps and counters, with each, and with both.
     pub fn stamps<'a>(plan: &'a Plan<'_>) -> Vec<Lane<'a>> {
-        let of = |stamps| {
+        let of = |stamps, counters| {
             let mut config = Work::Features.config(Threading::Single);
             config.runtime.stamps = stamps;
+            config.runtime.counters = counters;
             move || in_memory(plan, config.clone())
         };
         vec![
-            ("without stamps".to_owned(), Box::new(of(false))),
-            ("with stamps".to_owned(), Box::new(of(true))),
+            ("neither".to_owned(), Box::new(of(false, false))),
+            ("counters".to_owned(), Box::new(of(false, true))),
+            ("stamps".to_owned(), Box::new(of(true, false))),
+            ("both".to_owned(), Box::new(of(true, true))),
         ]
     }
 }

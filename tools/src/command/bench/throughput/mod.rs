@@ -5,7 +5,7 @@
 //!  features     ticks in memory > every feature > journal, in every threading mode
 //!  export       gzip export on disk > the whole engine > the last journaled step
 //!  pipelines    edge thread > our ring, or a crossbeam channel > pipeline thread > journal
-//!  stamps       the whole engine with stamps and without
+//!  stamps       the whole engine with stamps and counters, and without
 //!  allocations  the whole engine, allocations of the process counted between two ticks
 //! ```
 //!
@@ -33,7 +33,7 @@ use engine::Whole;
 /// Bytes of a step, generously.
 const STEP_BYTES: u64 = 400;
 
-/// Measure ticks a second: the peers' work, all features in every threading mode, from an export on disk, stamps, allocations.
+/// Measure ticks a second: the peers' work, all features in every threading mode, from an export on disk, stamps and counters, allocations.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  pawl bench throughput\n  pawl bench throughput --data ../shared/data --rounds 15\n  \
@@ -68,7 +68,7 @@ pub enum Section {
     Export,
     /// Our ring and a crossbeam channel in front of the same pipeline
     Pipelines,
-    /// What stamps cost
+    /// What stamps and counters cost
     Stamps,
     /// Allocations per step
     Allocations,
@@ -97,7 +97,7 @@ impl Section {
             Self::Features => "All features, no model, everything journaled, ticks in memory, free-running",
             Self::Export => "From a gzip export on disk to the last journaled step, `single`, no model",
             Self::Pipelines => "The same pipeline behind our ring and behind a crossbeam channel, no gateway",
-            Self::Stamps => "What stamps cost, all features, `single`",
+            Self::Stamps => "What stamps and counters cost, all features, `single`",
             Self::Allocations => {
                 "Allocations of the whole process behind the warm-up, all features (not to be timed: it waits once)"
             }
@@ -311,7 +311,9 @@ fn aims(section: Section, rows: &[Row]) -> Vec<Aim> {
         Section::Pipelines => Vec::new(),
         Section::Stamps => rows
             .last()
-            .map(|row| Aim::at_most("stamps, of a step", 100.0 * (1.0 - row.to_first), 15.0, "%"))
+            .map(|row| {
+                Aim::at_most("stamps and counters, of a step", 100.0 * (1.0 - row.to_first), 15.0, "%")
+            })
             .into_iter()
             .collect(),
         Section::Allocations => rows
