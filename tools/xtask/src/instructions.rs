@@ -48,7 +48,7 @@ pub(crate) fn run(root: &Path, binary: &Path, accept: bool) -> Result<()> {
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {TABLE}: `cargo xtask instructions --accept` writes it"))?;
     let compared =
-        compare(&text.parse().with_context(|| format!("{TABLE} is no TOML"))?, &counts, &compiler()?)?;
+        compare(&text.parse().with_context(|| format!("{TABLE} is no TOML"))?, &counts, &machine()?)?;
     eprint!("{}", compared.lines);
     if compared.grown.is_empty() {
         return Ok(());
@@ -59,7 +59,9 @@ pub(crate) fn run(root: &Path, binary: &Path, accept: bool) -> Result<()> {
         compared.grown.join(", ")
     );
     if !compared.is_comparable {
-        eprintln!("xtask: note: {what}; the table is of another compiler, so this is no failure");
+        eprintln!(
+            "xtask: note: {what}; the table is of another compiler or processor, so this is no failure"
+        );
         return Ok(());
     }
     bail!(
@@ -119,10 +121,10 @@ fn count(binary: &Path, name: &str, out: &PathBuf) -> Result<u64> {
     }
 }
 
-fn compare(table: &Table, counts: &[(String, f64)], compiler: &str) -> Result<Compared> {
+fn compare(table: &Table, counts: &[(String, f64)], machine: &str) -> Result<Compared> {
     let accepted =
         table.get("operations").and_then(toml::Value::as_table).context("the table has no [operations]")?;
-    let is_comparable = table.get("rustc").and_then(toml::Value::as_str) == Some(compiler);
+    let is_comparable = table.get("machine").and_then(toml::Value::as_str) == Some(machine);
     let mut compared = Compared { lines: String::new(), grown: Vec::new(), is_comparable };
     writeln!(compared.lines, "xtask: instructions  accepted       now")?;
     for (name, now) in counts {
@@ -148,19 +150,22 @@ fn table_text(counts: &[(String, f64)]) -> Result<String> {
         "# Instructions per call of the hot operations (benches/src/operation.rs), counted by callgrind.\n\
          # `cargo xtask instructions` fails when one grows by more than 3 %; `--accept` writes this file.\n",
     );
-    writeln!(text, "rustc = \"{}\"\n\n[operations]", compiler()?)?;
+    writeln!(text, "machine = \"{}\"\n\n[operations]", machine()?)?;
     for (name, count) in counts {
         writeln!(text, "{name} = {count:.1}")?;
     }
     Ok(text)
 }
 
-/// The compiler, and what it compiles for.
-fn compiler() -> Result<String> {
+/// The compiler and the processor: the C library takes other paths on another one.
+fn machine() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("--version").output().context("cannot run rustc")?;
     let version = String::from_utf8(output.stdout).context("rustc speaks UTF-8")?;
-    Ok(format!("{}, {}", version.trim(), std::env::consts::ARCH))
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let processor = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
+    Ok(format!("{}, {processor}", version.trim()))
 }
 
 #[cfg(test)]
@@ -168,7 +173,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        "rustc = \"r, x\"\n[operations]\nstep = 1000.0\nring = 50".parse().expect("TOML")
+        "machine = \"r, x\"\n[operations]\nstep = 1000.0\nring = 50".parse().expect("TOML")
     }
 
     #[test]
