@@ -104,6 +104,10 @@ mod tests {
         ] {
             assert!(text.contains(&format!("\n{line}\n")), "{line}");
         }
-        assert!(!text.contains("e-"), "numbers are written out");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let value = line.rsplit(' ').next().expect("a value");
+            let bound = line.split_once("le=\"").and_then(|(_, bound)| bound.split('"').next());
+            assert!(!value.contains('e') && !bound.is_some_and(|bound| bound.contains('e')), "{line}");
+        }
     }
 }
