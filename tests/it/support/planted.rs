@@ -56,6 +56,7 @@ pub fn programs<const N: usize>(plants: [Plant; N]) -> [PathBuf; N] {
         let built_of = hasher.finish().to_string();
         if !program.is_file() || fs::read_to_string(&stamp).ok() != Some(built_of.clone()) {
             let copy = home.join("sources");
+            remove_others(&copy, &sources);
             for (path, bytes) in &sources {
                 write(&copy.join(path), bytes);
             }
@@ -89,6 +90,17 @@ fn collect(directory: &Path, path: &Path, sources: &mut BTreeMap<PathBuf, Vec<u8
 fn is_built(path: &Path) -> bool {
     let is_of_another = path.starts_with("tests") || path.starts_with("benches");
     !is_of_another && path.extension().is_none_or(|it| it != "md")
+}
+
+/// Removes what an earlier copy held and the repository does not hold any more.
+fn remove_others(copy: &Path, sources: &BTreeMap<PathBuf, Vec<u8>>) {
+    let mut copied = BTreeMap::new();
+    if copy.is_dir() {
+        collect(copy, Path::new(""), &mut copied);
+    }
+    for path in copied.keys().filter(|path| !sources.contains_key(*path)) {
+        fs::remove_file(copy.join(path)).expect("removed");
+    }
 }
 
 /// Writes a file unless it holds this already: cargo goes by the time of the last change.
