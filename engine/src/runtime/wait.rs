@@ -8,6 +8,9 @@ const SPINS: u32 = 2_000;
 /// The same where there are more threads than cores: whoever has what this one waits for needs the core.
 const SPINS_CROWDED: u32 = 20;
 
+/// Looks in all before it sleeps between them: several that yield to each other keep those off who have something to do.
+const YIELDS_CROWDED: u32 = 200;
+
 /// Spins before a thread that sleeps goes to sleep.
 const SPINS_BEFORE_SLEEP: u32 = 100;
 
@@ -20,7 +23,8 @@ const SLEEP: Duration = Duration::from_micros(50);
 pub enum Wait {
     /// It looks again at once, for ever: the shortest latency. For a core of its own.
     Spin,
-    /// It spins a few microseconds, then lets others have the core between looks.
+    /// It spins a few microseconds, then lets others have the core between looks. Where there are more threads than cores
+    /// it soon sleeps between them.
     #[default]
     Yield,
     /// It spins a moment, then sleeps 50 us between looks: for a machine that has other things to do.
@@ -32,19 +36,20 @@ pub enum Wait {
 pub(crate) struct Waiter {
     wait: Wait,
     spins: u32,
+    yields: u32,
     idle: u32,
 }
 
 impl Waiter {
     /// A thread that has something to do.
     pub(crate) const fn new(wait: Wait, is_crowded: bool) -> Self {
-        let spins = match wait {
-            Wait::Spin => u32::MAX,
-            Wait::Yield if is_crowded => SPINS_CROWDED,
-            Wait::Yield => SPINS,
-            Wait::Sleep => SPINS_BEFORE_SLEEP,
+        let (spins, yields) = match wait {
+            Wait::Spin => (u32::MAX, 0),
+            Wait::Yield if is_crowded => (SPINS_CROWDED, YIELDS_CROWDED),
+            Wait::Yield => (SPINS, u32::MAX),
+            Wait::Sleep => (SPINS_BEFORE_SLEEP, 0),
         };
-        Self { wait, spins, idle: 0 }
+        Self { wait, spins, yields, idle: 0 }
     }
 
     /// There was something to do.
@@ -61,8 +66,8 @@ impl Waiter {
         match self.wait {
             _ if self.idle < self.spins => std::hint::spin_loop(),
             Wait::Spin => self.idle = 0,
-            Wait::Yield => std::thread::yield_now(),
-            Wait::Sleep => std::thread::sleep(SLEEP),
+            Wait::Yield if self.idle < self.yields => std::thread::yield_now(),
+            Wait::Yield | Wait::Sleep => std::thread::sleep(SLEEP),
         }
     }
 
