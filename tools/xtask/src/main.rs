@@ -29,7 +29,7 @@ numpy, for the tests of the Python reader, is put into target/python likewise; a
 PAWL_PYTHONPATH to the folder it is in.
 The tests are given ORT_DYLIB_PATH, PAWL_PYTHONPATH and PAWL_RELEASE_BIN (the `pawl` command, built in release mode).
 `test` without ARGS runs the micro-benchmarks once and `instructions` behind the suite; where valgrind is not installed it
-says so, and fails only where the variable CI is set.
+says so.
 `soak` sets PAWL_SOAK=1: a proof test reads it and does its full number of cases instead of the short form.
 ";
 
