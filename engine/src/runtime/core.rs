@@ -62,9 +62,9 @@ impl Core {
         if writer.stamps {
             let clock = &writer.clock;
             let received = envelope.received;
-            let mut stamps = writer.begin_stamps(received, envelope.published);
+            let mut stamps = taken(clock, received, envelope.published);
             pipeline.run(step, |passed| set(&mut stamps, passed, clock.stamp(received, clock.now())));
-            writer.commit_stamped(step, pipeline.risk.mode(), received, &stamps)
+            writer.commit_stamped(step, pipeline.risk.mode(), received, &mut stamps)
         } else {
             pipeline.run(step, |_| {});
             writer.commit(step, pipeline.risk.mode())
@@ -167,26 +167,7 @@ impl Writer {
         self.stamps
     }
 
-    /// The stamps of a step that its first stage takes now.
-    #[inline]
-    pub(super) fn begin_stamps(&self, received: Instant, published: Instant) -> Stamps {
-        let clock = &self.clock;
-        Stamps {
-            received: clock.unix(received),
-            published_ns: clock.stamp(received, published),
-            taken_ns: clock.stamp(received, clock.now()),
-            committed_before_ns: self.committed_before(),
-            ..Stamps::default()
-        }
-    }
-
-    /// How long after its receipt the step before was committed, ns.
-    #[inline]
-    pub(super) fn committed_before(&self) -> u32 {
-        self.before.map_or(0, |(received, committed)| self.clock.stamp(received, committed))
-    }
-
-    /// Commits a complete step, with its stamps.
+    /// Commits a complete step, with its stamps; in them it notes how long the step before took to be committed.
     ///
     /// # Errors
     /// As [`Core::process`].
@@ -196,8 +177,10 @@ impl Writer {
         step: &mut Step,
         mode: Mode,
         received: Instant,
-        stamps: &Stamps,
+        stamps: &mut Stamps,
     ) -> Result<(), JournalError> {
+        stamps.committed_before_ns =
+            self.before.map_or(0, |(received, committed)| self.clock.stamp(received, committed));
         step.push(stamps);
         self.tell_mode(mode);
         self.journal.append(step)?;
@@ -248,6 +231,17 @@ impl Writer {
     #[inline]
     pub(super) fn tend(&mut self) -> Result<(), JournalError> {
         self.journal.tend()
+    }
+}
+
+/// The stamps of a step that its first stage takes now.
+#[inline]
+pub(super) fn taken(clock: &Clock, received: Instant, published: Instant) -> Stamps {
+    Stamps {
+        received: clock.unix(received),
+        published_ns: clock.stamp(received, published),
+        taken_ns: clock.stamp(received, clock.now()),
+        ..Stamps::default()
     }
 }
 

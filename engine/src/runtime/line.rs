@@ -51,7 +51,7 @@ impl Line {
             }
             Self::Staged { publisher, .. } => {
                 envelope.published = clock.now();
-                Ok(staged::publish(publisher, envelope, clock))
+                Ok(staged::publish(publisher, envelope))
             }
         }
     }

@@ -13,7 +13,7 @@ use pawl_journal::log::JournalError;
 use pawl_journal::record::{Stamps, Step};
 
 use super::clock::{Clock, Instant};
-use super::core::{Core, Writer, set};
+use super::core::{Core, Writer, set, taken};
 use super::error::RunError;
 use super::ring::{Envelope, Publisher, Subscriber, chain};
 use super::threads::{Place, Running};
@@ -42,6 +42,7 @@ pub(crate) type StagedPublisher = Publisher<Slot>;
 pub(crate) struct Growing {
     step: Step,
     received: Instant,
+    published: Instant,
     stamps: Stamps,
     /// What the stages hold after a step with a checkpoint.
     held: StageHashes,
@@ -55,6 +56,7 @@ impl Growing {
         Mutex::new(Self {
             step: Step::with_capacity(SLOT_BYTES),
             received: Instant::default(),
+            published: Instant::default(),
             stamps: Stamps::default(),
             held: StageHashes::default(),
             mode: Mode::Active,
@@ -64,14 +66,9 @@ impl Growing {
 
     /// Begins the step of an input.
     #[inline]
-    fn begin(&mut self, envelope: &Envelope, clock: &Clock) {
+    fn begin(&mut self, envelope: &Envelope) {
         envelope.input.begin(&mut self.step, envelope.sequence, envelope.time);
-        self.received = envelope.received;
-        self.stamps = Stamps {
-            received: clock.unix(envelope.received),
-            published_ns: clock.stamp(envelope.received, envelope.published),
-            ..Stamps::default()
-        };
+        (self.received, self.published) = (envelope.received, envelope.published);
         self.passed = 0;
     }
 }
@@ -79,8 +76,8 @@ impl Growing {
 /// Publishes an input's step; `false` if the ring is full.
 #[inline]
 #[must_use]
-pub(crate) fn publish(publisher: &mut StagedPublisher, envelope: &Envelope, clock: &Clock) -> bool {
-    publisher.try_fill(|slot| slot.get_mut().begin(envelope, clock))
+pub(crate) fn publish(publisher: &mut StagedPublisher, envelope: &Envelope) -> bool {
+    publisher.try_fill(|slot| slot.get_mut().begin(envelope))
 }
 
 /// What a thread does with a step beside letting its stage decide.
@@ -92,24 +89,25 @@ struct Station {
 }
 
 impl Station {
-    /// Lets the stage decide about a step, if every stage before it has.
+    /// Lets the stage decide about a step, if every stage before it has; says whether the step holds a checkpoint.
     #[inline]
-    fn pass<S: Stage + State>(&mut self, stage: &mut S, growing: &mut Growing) -> Result<(), Stop> {
+    fn pass<S: Stage + State>(&mut self, stage: &mut S, growing: &mut Growing) -> Result<bool, Stop> {
         if growing.passed != self.at as usize {
             return Err(Stop::Half);
         }
         if self.stamps && self.at == Passed::Feature {
-            growing.stamps.taken_ns = self.clock.stamp(growing.received, self.clock.now());
+            growing.stamps = taken(&self.clock, growing.received, growing.published);
         }
         pipeline::run(self.at, stage, &mut growing.step);
-        if self.checkpoints.is_due(growing.step.sequence()) {
+        let is_checkpoint = self.checkpoints.is_due(growing.step.sequence());
+        if is_checkpoint {
             growing.held[self.at as usize] = state::hash(stage).0;
         }
         if self.stamps {
             set(&mut growing.stamps, self.at, self.clock.stamp(growing.received, self.clock.now()));
         }
         growing.passed += 1;
-        Ok(())
+        Ok(is_checkpoint)
     }
 }
 
@@ -118,19 +116,17 @@ struct Last {
     order: Order,
     station: Station,
     end: Closing,
-    checkpoints: Checkpoints,
     writer: Writer,
 }
 
 impl Last {
     #[inline]
     fn commit(&mut self, growing: &mut Growing) -> Result<(), Stop> {
-        self.station.pass(&mut self.order, growing)?;
-        let held = self.checkpoints.is_due(growing.step.sequence()).then_some(growing.held);
-        self.end.close(&mut growing.step, held);
+        let is_checkpoint = self.station.pass(&mut self.order, growing)?;
+        self.end.close(&mut growing.step, is_checkpoint.then_some(growing.held));
         if self.station.stamps {
-            growing.stamps.committed_before_ns = self.writer.committed_before();
-            self.writer.commit_stamped(&mut growing.step, growing.mode, growing.received, &growing.stamps)?;
+            let Growing { step, received, stamps, mode, .. } = growing;
+            self.writer.commit_stamped(step, *mode, *received, stamps)?;
         } else {
             self.writer.commit(&growing.step, growing.mode)?;
         }
@@ -199,7 +195,7 @@ impl Stages {
             start(place(3, Passed::Risk.part()), to_risk, station(Passed::Risk), risk, |risk, growing| {
                 growing.mode = risk.mode();
             })?;
-        let last = Last { station: station(Passed::Order), order, end, checkpoints, writer };
+        let last = Last { station: station(Passed::Order), order, end, writer };
         let last = start_last(place(4, Passed::Order.part()), to_order, last)?;
         Ok((publisher, Self { feature, inference, risk, last }))
     }
