@@ -226,13 +226,11 @@ impl Feature {
 impl Stage for Feature {
     #[inline]
     fn on_step(&mut self, step: &mut Step) {
-        let Some(input) = step.view().input() else { return };
-        if let Some(tick) = input.get::<Tick>() {
-            let tick = *tick;
+        if let Some(&tick) = step.input_as::<Tick>() {
             if tick.is_usable() {
                 self.on_tick(&tick, step);
             }
-        } else if input.get::<Timer>().is_some() {
+        } else if step.input_as::<Timer>().is_some() {
             self.on_timer(step);
         }
     }

@@ -9,8 +9,8 @@
 //! an agent that never spoke keeps the signal flat. Nothing is allocated per step (ONNX Runtime does, inside a call).
 
 use pawl_journal::record::{
-    AgentId, BarClosed, Body as _, CLASSES_MAX, FEATURE_COLUMNS_MAX, Features, InstrumentId, Kind,
-    Prediction, Signal, SignalFlags, Step, StepRef, Time, Vote,
+    AgentId, BarClosed, Body as _, CLASSES_MAX, Features, InstrumentId, Kind, Prediction, Signal,
+    SignalFlags, Step, StepRef, Time, Vote,
 };
 use serde::Serialize;
 
@@ -37,7 +37,6 @@ pub struct Inference {
     /// By agent, then instrument.
     seats: Box<[Seat]>,
     unanswered: Box<[u64]>,
-    row: Box<[f32; FEATURE_COLUMNS_MAX]>,
     supplied: [Option<Prediction>; AGENTS_MAX],
     /// Whether there are any.
     is_supplied: bool,
@@ -48,7 +47,7 @@ pub struct Inference {
 }
 
 stateful!(Inference { seats, unanswered } but {
-    agents, threshold, instruments, row, supplied, is_supplied, supplying, meter,
+    agents, threshold, instruments, supplied, is_supplied, supplying, meter,
 });
 
 /// What one agent said last of one instrument.
@@ -132,7 +131,6 @@ impl Inference {
             instruments,
             seats: vec![Seat::default(); agents.len() * instruments].into_boxed_slice(),
             unanswered: vec![0; agents.len()].into_boxed_slice(),
-            row: Box::new([0.0; FEATURE_COLUMNS_MAX]),
             supplied: [None; AGENTS_MAX],
             is_supplied: false,
             supplying: false,
@@ -199,34 +197,30 @@ impl Inference {
         &mut self.seats[agent * self.instruments + usize::from(instrument.0)]
     }
 
-    /// Notes the bars that closed in this step and copies its vector; returns the vector's header, if it has one.
-    fn read(&mut self, step: StepRef<'_>) -> Option<Features> {
-        let mut vector = None;
-        for record in step.records() {
-            if let Some(bar) = record.get::<BarClosed>() {
-                self.bar_closed(bar.instrument);
-            } else if let (None, Some(features)) = (vector, record.get::<Features>()) {
-                let values = record.tail_reals::<Features>();
-                let columns = usize::from(features.columns);
-                if usize::from(features.instrument.0) < self.instruments && values.len() == columns {
-                    self.row[..columns].copy_from_slice(values);
-                    vector = Some(*features);
+    /// The vector of a step, if it has one: its header and its values.
+    #[inline]
+    fn vector<'a>(&self, step: &'a Step) -> Option<(&'a Features, &'a [f32])> {
+        let (features, values) = step.get_with_reals::<Features>()?;
+        let is_ours = usize::from(features.instrument.0) < self.instruments
+            && values.len() == usize::from(features.columns);
+        is_ours.then_some((features, values))
+    }
+
+    /// Notes the bars that closed in this step.
+    #[cold]
+    fn bars_closed(&mut self, step: &Step) {
+        for bar in step.outputs_from(Kind::BarClosed).filter_map(|record| record.get::<BarClosed>()) {
+            if usize::from(bar.instrument.0) < self.instruments {
+                for agent in 0..self.agents.len() {
+                    self.seat(agent, bar.instrument).bar_closed = true;
                 }
             }
         }
-        vector
     }
 
-    fn bar_closed(&mut self, instrument: InstrumentId) {
-        if usize::from(instrument.0) < self.instruments {
-            for agent in 0..self.agents.len() {
-                self.seat(agent, instrument).bar_closed = true;
-            }
-        }
-    }
-
-    /// What one agent says of the vector in `self.row`, if it has to and can.
-    fn ask(&mut self, index: usize, features: &Features) -> Option<Answer> {
+    /// What one agent says of a vector, if it has to and can.
+    #[inline]
+    fn ask(&mut self, index: usize, features: &Features, row: &[f32]) -> Option<Answer> {
         let last = self.seat(index, features.instrument);
         let (last_score, bar_closed) = (last.score, std::mem::take(&mut last.bar_closed));
         let agent = &mut self.agents[index];
@@ -244,7 +238,6 @@ impl Inference {
             )
         } else {
             let meter = self.meter.as_mut().filter(|_| agent.model.is_some());
-            let row = &self.row[..usize::from(features.columns)];
             match meter {
                 Some(meter) => {
                     meter.begin();
@@ -295,32 +288,33 @@ impl Inference {
 
 impl Stage for Inference {
     fn on_step(&mut self, step: &mut Step) {
-        if (step.holds(Kind::Features) || step.holds(Kind::BarClosed))
-            && let Some(features) = self.read(step.view())
-        {
-            let now = step.time();
-            let mut spoke = false;
-            for index in 0..self.agents.len() {
-                let Some(answer) = self.ask(index, &features) else { continue };
-                let agent = &self.agents[index];
-                step.push(&Prediction {
-                    model_hash: agent.model_hash,
-                    age_ns: 0,
-                    probabilities: answer.probabilities,
-                    score: answer.score,
-                    agent: AgentId(index as u16),
-                    instrument: features.instrument,
-                    classes: answer.classes,
-                    vote: agent.vote(answer.score),
-                    reserved: 0,
-                });
-                let seat = self.seat(index, features.instrument);
-                (seat.time, seat.score, seat.spoke) = (now, answer.score, true);
-                spoke = true;
-            }
-            if spoke {
-                step.push(&self.signal(features.instrument, now));
-            }
+        if step.holds(Kind::BarClosed) {
+            self.bars_closed(step);
+        }
+        let now = step.time();
+        let mut spoke = None;
+        for index in 0..self.agents.len() {
+            let Some((features, row)) = self.vector(step) else { break };
+            let instrument = features.instrument;
+            let Some(answer) = self.ask(index, features, row) else { continue };
+            let agent = &self.agents[index];
+            step.push(&Prediction {
+                model_hash: agent.model_hash,
+                age_ns: 0,
+                probabilities: answer.probabilities,
+                score: answer.score,
+                agent: AgentId(index as u16),
+                instrument,
+                classes: answer.classes,
+                vote: agent.vote(answer.score),
+                reserved: 0,
+            });
+            let seat = self.seat(index, instrument);
+            (seat.time, seat.score, seat.spoke) = (now, answer.score, true);
+            spoke = Some(instrument);
+        }
+        if let Some(instrument) = spoke {
+            step.push(&self.signal(instrument, now));
         }
         if self.is_supplied {
             self.supplied = [None; AGENTS_MAX];

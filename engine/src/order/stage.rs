@@ -225,22 +225,17 @@ impl Order {
 
 impl Stage for Order {
     fn on_step(&mut self, step: &mut Step) {
-        if let Some(record) = step.view().records().next() {
-            if let Some(tick) = record.get::<Tick>() {
-                let now = step.time();
-                if tick.is_usable()
-                    && let Some(time) = self.quote_times.get_mut(usize::from(tick.instrument.0))
-                {
-                    *time = now;
-                }
-            } else if let Some(report) = record.get::<ExecutionReport>() {
-                let report = *report;
-                self.on_report(&report, step);
-            } else if let Some(item) = record.get::<Reconciled>() {
-                // A statement is no passing of time: one that says what is known leaves everything as it is.
-                let item = *item;
-                return self.on_reconciled(&item, step);
+        if let Some(tick) = step.input_as::<Tick>() {
+            if tick.is_usable()
+                && let Some(time) = self.quote_times.get_mut(usize::from(tick.instrument.0))
+            {
+                *time = step.time();
             }
+        } else if let Some(report) = step.input_as::<ExecutionReport>().copied() {
+            self.on_report(&report, step);
+        } else if let Some(item) = step.input_as::<Reconciled>().copied() {
+            // A statement is no passing of time: one that says what is known leaves everything as it is.
+            return self.on_reconciled(&item, step);
         }
         self.on_time(step);
         if !step.holds(Kind::Verdict) {

@@ -28,14 +28,19 @@ struct Heard {
 
 impl Stage for Risk {
     fn on_step(&mut self, step: &mut Step) {
-        if let Some(item) = step.view().input_as::<Reconciled>().copied() {
+        let now = step.time();
+        if let Some(item) = step.input_as::<Reconciled>().copied() {
             // A statement is no passing of time: one that says what is known leaves everything as it is.
             return self.on_reconciled(&item, step);
         }
-        let now = step.time();
         self.news = 0;
         self.account.roll(now);
-        let quoted = self.on_input(step);
+        let quoted = if let Some(tick) = step.input_as::<Tick>() {
+            self.on_tick(tick, now)
+        } else {
+            self.on_other_input(step);
+            None
+        };
         while let Some(change) = self.book.pop_due(now) {
             if change.event == OrderEvent::CANCEL {
                 self.rate.push(now);
@@ -64,22 +69,19 @@ impl Stage for Risk {
 }
 
 impl Risk {
-    /// Takes in the step's input; returns the instrument whose quote it brought, if any.
-    fn on_input(&mut self, step: &mut Step) -> Option<usize> {
-        let record = step.view().records().next()?;
-        if let Some(tick) = record.get::<Tick>() {
-            return self.on_tick(tick, step.time());
-        }
-        if let Some(report) = record.get::<ExecutionReport>().copied() {
+    /// Takes in the step's input, which is no tick.
+    fn on_other_input(&mut self, step: &mut Step) {
+        if let Some(report) = step.input_as::<ExecutionReport>().copied() {
             self.on_report(&report, step);
-        } else if let Some(command) = record.get::<Command>().copied() {
+        } else if let Some(command) = step.input_as::<Command>().copied() {
             self.on_command(&command, step);
-        } else if let Some(link) = record.get::<LinkChanged>().copied() {
+        } else if let Some(link) = step.input_as::<LinkChanged>().copied() {
             self.on_link(&link, step);
         }
-        None
     }
 
+    /// Takes in a tick; returns its instrument if it brought a quote.
+    #[inline]
     fn on_tick(&mut self, tick: &Tick, now: Time) -> Option<usize> {
         let index = usize::from(tick.instrument.0);
         let desk = self.desks.get_mut(index)?;
@@ -95,18 +97,14 @@ impl Risk {
     /// Collects what earlier stages said. Of two signals of one instrument the last counts.
     fn hear(&mut self, step: &Step) -> Heard {
         let mut heard = Heard::default();
-        if !step.holds(Kind::Signal) && !step.holds(Kind::BarClosed) {
-            return heard;
+        for signal in step.outputs_from(Kind::Signal).filter_map(|record| record.get::<Signal>()) {
+            if let Some(desk) = self.desks.get_mut(usize::from(signal.instrument.0)) {
+                desk.signal = *signal;
+                heard.signals |= 1 << signal.instrument.0;
+            }
         }
-        for record in step.view().records() {
-            if let Some(signal) = record.get::<Signal>() {
-                if let Some(desk) = self.desks.get_mut(usize::from(signal.instrument.0)) {
-                    desk.signal = *signal;
-                    heard.signals |= 1 << signal.instrument.0;
-                }
-            } else if let Some(bar) = record.get::<BarClosed>()
-                && usize::from(bar.instrument.0) < self.desks.len()
-            {
+        for bar in step.outputs_from(Kind::BarClosed).filter_map(|record| record.get::<BarClosed>()) {
+            if usize::from(bar.instrument.0) < self.desks.len() {
                 heard.bars |= 1 << bar.instrument.0;
             }
         }

@@ -51,18 +51,22 @@ impl Core {
         Self { pipeline, step: Step::new(), writer }
     }
 
-    /// Runs one input through the stages and commits the step.
+    /// Runs one input, taken from the edge at `taken`, through the stages and commits the step.
     ///
     /// # Errors
     /// [`JournalError`] if the step could not be committed; the engine must stop then.
     #[inline]
-    pub(crate) fn process(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
+    pub(crate) fn process(
+        &mut self,
+        envelope: &Envelope,
+        taken: impl FnOnce(&Clock) -> Instant,
+    ) -> Result<(), JournalError> {
         let Self { pipeline, step, writer } = self;
         envelope.input.begin(step, envelope.sequence, envelope.time);
         if writer.stamps {
             let clock = &writer.clock;
             let received = envelope.received;
-            let mut stamps = taken(clock, received, envelope.published);
+            let mut stamps = begun(clock, received, envelope.published, taken(clock));
             pipeline.run(step, |passed| set(&mut stamps, passed, clock.stamp(received, clock.now())));
             writer.commit_stamped(step, pipeline.risk.mode(), received, &mut stamps)
         } else {
@@ -187,7 +191,7 @@ impl Writer {
         let committed = self.clock.now();
         self.before = Some((received, committed));
         if let Some(counters) = &mut self.counters {
-            counters.step(step.view(), Some((stamps, self.clock.stamp(received, committed))));
+            counters.step(step, Some((stamps, self.clock.stamp(received, committed))));
         }
         Ok(())
     }
@@ -207,7 +211,7 @@ impl Writer {
     fn append(&mut self, step: &Step) -> Result<(), JournalError> {
         self.journal.append(step)?;
         if let Some(counters) = &mut self.counters {
-            counters.step(step.view(), None);
+            counters.step(step, None);
         }
         Ok(())
     }
@@ -234,13 +238,13 @@ impl Writer {
     }
 }
 
-/// The stamps of a step that its first stage takes now.
+/// The stamps of a step in front of its first stage.
 #[inline]
-pub(super) fn taken(clock: &Clock, received: Instant, published: Instant) -> Stamps {
+pub(super) fn begun(clock: &Clock, received: Instant, published: Instant, taken: Instant) -> Stamps {
     Stamps {
         received: clock.unix(received),
         published_ns: clock.stamp(received, published),
-        taken_ns: clock.stamp(received, clock.now()),
+        taken_ns: clock.stamp(received, taken),
         ..Stamps::default()
     }
 }

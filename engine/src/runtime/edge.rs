@@ -115,7 +115,7 @@ impl Edge {
         stop: Arc<AtomicBool>,
         progress: Arc<Progress>,
     ) -> Self {
-        let begin = ingress.next_due().unwrap_or(ingress.now());
+        let begin = ingress.next_due().map_or(ingress.now(), |due| due.time);
         let pace = speed.map(|speed| Pace { speed, event: begin, wall: clock.now() });
         progress.sequence.store(published.0, Ordering::Relaxed);
         progress.time.store(ingress.now().0.cast_unsigned(), Ordering::Relaxed);
@@ -182,7 +182,8 @@ impl Edge {
     /// Publishes what is due next, if no step on its way can cause a report that is due before it.
     #[inline]
     fn take_in_lockstep(&mut self, line: &mut Line) -> Result<Turn, RunError> {
-        let tick = self.ingress.next_due();
+        let input = self.ingress.next_due();
+        let tick = input.map(|input| input.time);
         let report = self.gateway.venue().next_due();
         let until = match tick {
             Some(_) => Time(i64::MAX),
@@ -206,7 +207,7 @@ impl Edge {
         }
         if report.is_some_and(|report| report <= due) {
             self.take_report(line, due)?;
-        } else if let Some((time, input)) = self.ingress.take() {
+        } else if let Some((time, input)) = input.and_then(|input| self.ingress.take(input)) {
             self.publish_input(line, time, input)?;
         }
         Ok(Turn::Taken)
@@ -349,7 +350,9 @@ impl Edge {
         if !self.answers.is_empty() {
             self.answer_all(self.gateway.seen());
         }
-        while self.answers.len() < ANSWERS_MAX
+        // An empty channel is told by two loads; to find out by taking from it costs a fence.
+        while !self.commands.is_empty()
+            && self.answers.len() < ANSWERS_MAX
             && let Ok(request) = self.commands.try_recv()
         {
             self.requests += 1;
@@ -406,7 +409,7 @@ impl Edge {
             return self.clock.unix(self.clock.now()).max(now);
         }
         let Some(pace) = &self.pace else { return now };
-        let tick = self.ingress.next_due().unwrap_or(now);
+        let tick = self.ingress.next_due().map_or(now, |due| due.time);
         let next = self.gateway.venue().next_due().map_or(tick, |report| report.min(tick));
         pace.event_time(&self.clock).clamp(now, next.max(now))
     }

@@ -14,7 +14,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pawl_journal::log::{Durability, From, JournalError, Tailer};
+use pawl_journal::log::{Durability, JournalError, Tailer};
 use pawl_journal::record::{OrderRequest, STEP_BYTES_MAX, Sequence, Stamps, Tick, Time};
 
 use super::clock::{Clock, Instant};
@@ -65,7 +65,7 @@ impl Gateway {
         venue: Box<dyn Venue>,
         clock: Clock,
     ) -> Result<Self, JournalError> {
-        let tailer = Tailer::open(journal, From::Sequence(Sequence(after.0 + 1)))?;
+        let tailer = Tailer::beside_writer(journal, Sequence(after.0 + 1))?;
         Ok(Self {
             tailer,
             venue,

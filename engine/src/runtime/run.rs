@@ -380,7 +380,9 @@ fn drive_fused(edge: &mut Edge, core: Core, options: &RunOptions) -> Result<Driv
     let broken = Arc::new(AtomicBool::new(false));
     let pipeline = options.place(1, "pipeline", &broken).start(move |place| {
         let mut core = core;
-        let drained = caught(|| place.serve(&mut subscriber, &mut core, Core::process, |core| core.tend()));
+        let drained = caught(|| {
+            place.serve(&mut subscriber, &mut core, |core, it| core.process(it, Clock::now), Core::tend)
+        });
         let drained = match drained {
             Ok(drained) => drained.map_err(RunError::from),
             Err(panic) => Err(panicked(core.part(), &*panic)),

@@ -13,7 +13,7 @@ use pawl_journal::log::JournalError;
 use pawl_journal::record::{Stamps, Step};
 
 use super::clock::{Clock, Instant};
-use super::core::{Core, Writer, set, taken};
+use super::core::{Core, Writer, begun, set};
 use super::error::RunError;
 use super::ring::{Envelope, Publisher, Subscriber, chain};
 use super::threads::{Place, Running};
@@ -96,7 +96,7 @@ impl Station {
             return Err(Stop::Half);
         }
         if self.stamps && self.at == Passed::Feature {
-            growing.stamps = taken(&self.clock, growing.received, growing.published);
+            growing.stamps = begun(&self.clock, growing.received, growing.published, self.clock.now());
         }
         pipeline::run(self.at, stage, &mut growing.step);
         let is_checkpoint = self.checkpoints.is_due(growing.step.sequence());

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Invariants: a frame starts at a multiple of 32; its commit word is stored last, in one store, so a frame is
-//! there whole or not at all; a [`Frame`] exists only for bytes whose checksum and order were verified.
+//! there whole or not at all; a [`Frame`] exists only for bytes whose checksum and order were verified, or that this
+//! process wrote.
 
 use crate::record::{STEP_BYTES_MAX, STEP_HEADER_BYTES, Sequence, StepRef};
 

@@ -28,7 +28,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 
 use super::storage::{Region, WritableRegion};
 
@@ -156,9 +156,24 @@ impl Region for Bytes {
         let end = (offset + len).min(self.len);
         match &self.owner {
             // msync(MS_SYNC): an fdatasync of the range, whoever has dirtied it.
-            Owner::Mapped(map) if offset < end => map.flush_range(offset, end - offset),
+            Owner::Mapped(map) if offset < end => {
+                release(map, offset, end);
+                map.flush_range(offset, end - offset)
+            }
             _ => Ok(()),
         }
+    }
+}
+
+/// Takes the whole pages of a range out of the mapping, all at once; the next access finds the same bytes in the page
+/// cache. What is mapped for writing the kernel takes out of it page by page before it writes the page to disk, and
+/// interrupts every core for each, that of the engine too.
+fn release(map: &MmapRaw, offset: usize, end: usize) {
+    let (start, end) = (offset / PAGE_BYTES * PAGE_BYTES, end / PAGE_BYTES * PAGE_BYTES);
+    if start < end {
+        // SAFETY: the mapping is shared with its file, so the kernel keeps what was stored through it, and whoever
+        // reads or writes there finds the page again. It is an advice: where the pages are locked nothing happens.
+        drop(unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) });
     }
 }
 

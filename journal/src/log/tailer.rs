@@ -50,6 +50,17 @@ impl Tailer {
         Self::open_in(&Disk::new(dir), from, false)
     }
 
+    /// As [`Self::open`], for the process that writes the journal and from a step on that it writes itself: the checksum
+    /// of a step without an order, which its own thread has worked out a moment ago, is not worked out again.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn beside_writer(dir: &Path, from: Sequence) -> Result<Self, JournalError> {
+        let mut tailer = Self::open_in(&Disk::new(dir), From::Sequence(from), false)?;
+        tailer.traversal.trust_own();
+        Ok(tailer)
+    }
+
     /// As [`Self::open`], but gives only steps that the writer has said to be durable, in the journal's sync frames
     /// or by sealing it. While a run in page-cache mode goes on that is what lies in finished segments.
     ///

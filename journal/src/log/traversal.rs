@@ -3,12 +3,12 @@
 //! Invariants: it gives every step once and in order; it leaves a segment only over its seal, and enters the next
 //! one only if that one follows; after an error it stays where it is.
 
-use crate::record::{Sequence, Time};
+use crate::record::{FLAG_ORDERS, Sequence, Time};
 
 use super::control::{SEAL_SPAN, SEALED_ROLLED, Seal};
 use super::directory::{Directory, segment_name};
 use super::error::{Damage, HeaderDamage, JournalError};
-use super::frame::Frame;
+use super::frame::{Frame, FrameHeader};
 use super::header::Fields;
 use super::index::{Index, IndexEntry};
 use super::pruned;
@@ -27,6 +27,8 @@ pub(super) struct Traversal<S: Storage> {
     durable: u64,
     from_sequence: u64,
     from_time: i64,
+    /// What comes from `from_sequence` on was written by this process.
+    is_own: bool,
 }
 
 /// Where a step is in the traversal's segment.
@@ -54,7 +56,16 @@ impl<S: Storage> Traversal<S> {
         let place = index.and_then(|index| index.place(&segment, is_before));
         let walk = place.unwrap_or_else(|| Walk::start(&segment));
         let durable = segment.fields.durable_sequence;
-        Ok(Self { segment, walk, seal: None, directory, durable, from_sequence: 0, from_time: i64::MIN })
+        Ok(Self {
+            segment,
+            walk,
+            seal: None,
+            directory,
+            durable,
+            from_sequence: 0,
+            from_time: i64::MIN,
+            is_own: false,
+        })
     }
 
     /// The journal's id.
@@ -87,6 +98,12 @@ impl<S: Storage> Traversal<S> {
         })?;
         self.from_sequence = sequence.0;
         Ok(())
+    }
+
+    /// From the step it was told to begin with on, this process has written what it finds: a step that holds no order
+    /// need not prove itself.
+    pub(super) fn trust_own(&mut self) {
+        self.is_own = true;
     }
 
     /// Goes to the first step whose time is not before this one.
@@ -160,7 +177,9 @@ impl<S: Storage> Traversal<S> {
             if self.seal.is_some() && !self.enter_next()? {
                 return Ok(None);
             }
-            match self.walk.advance(&self.segment) {
+            let is_own = self.is_own && self.walk.next >= self.from_sequence;
+            let is_trusted = |frame: &FrameHeader| is_own && frame.flags & FLAG_ORDERS == 0;
+            match self.walk.advance_trusting(&self.segment, is_trusted) {
                 Ok(None) => return Ok(None),
                 Ok(Some(Seen::Step { offset, len })) => {
                     if self.walk.next > self.from_sequence && self.walk.time >= self.from_time {

@@ -34,6 +34,7 @@ pub use output::{
     BarClosed, CLASSES_MAX, Checkpoint, CheckpointOf, FEATURE_COLUMNS_MAX, Features, Outcome, Prediction,
     Reasons, Signal, SignalFlags, Stamps, Verdict, VerdictSource, Vote,
 };
+pub(crate) use step::FLAG_ORDERS;
 pub use step::{Records, STEP_BYTES_MAX, STEP_HEADER_BYTES, Step, StepRef};
 pub use trade::{
     Alert, AlertCode, EquityChanged, OrderAction, OrderChanged, OrderEvent, OrderRequest, OrderState,

@@ -22,22 +22,31 @@ pub const STEP_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const FRAME_KIND_STEP: u16 = 1;
 
 /// Frame flag: the step holds an order request, so a gateway must look inside.
-const FLAG_ORDERS: u16 = 1 << 1;
+pub(crate) const FLAG_ORDERS: u16 = 1 << 1;
 
 /// A growing step. One per pipeline, or per slot of a ring, reused: nothing is allocated after [`Step::new`].
 #[derive(Clone)]
 pub struct Step {
     words: Box<[u64]>,
     len: usize,
-    /// One bit for each kind of output it holds.
-    outputs: u64,
+    /// Where the first record of each kind of output begins; 0 where there is none.
+    first: [u16; OUTPUT_KINDS],
 }
 
-/// The bit of an output; nothing for an input.
+/// Kinds of output that a step finds without a look through its records.
+const OUTPUT_KINDS: usize = 16;
+
+/// The place of an output among those that are found at once; beyond them for an input or an unknown kind.
 #[inline]
-const fn output_bit(kind: u16) -> u64 {
-    ((kind >= FIRST_OUTPUT) as u64) << (kind % 64)
+const fn output_index(kind: u16) -> usize {
+    kind.wrapping_sub(FIRST_OUTPUT) as usize
 }
+
+const _: () = {
+    let last = Kind::ALL[Kind::ALL.len() - 1];
+    assert!(output_index(last.code()) < OUTPUT_KINDS, "every output has a place");
+    assert!(STEP_BYTES_MAX <= 1 << u16::BITS, "where a record begins fits into its place");
+};
 
 impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,7 +75,8 @@ impl Step {
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         assert!((STEP_HEADER_BYTES..=STEP_BYTES_MAX).contains(&bytes), "no step has {bytes} bytes");
-        let mut step = Self { words: vec![0; bytes.div_ceil(8)].into_boxed_slice(), len: 0, outputs: 0 };
+        let mut step =
+            Self { words: vec![0; bytes.div_ceil(8)].into_boxed_slice(), len: 0, first: [0; OUTPUT_KINDS] };
         step.begin(Sequence(0), Time(0));
         step
     }
@@ -83,7 +93,10 @@ impl Step {
         step.words.as_mut_bytes()[..frame.len()].copy_from_slice(frame);
         step.words[0] = 0;
         step.len = frame.len();
-        step.outputs = step.view().records().fold(0, |outputs, it| outputs | output_bit(it.header().kind));
+        let mut records = StepRef { bytes: frame }.records();
+        while let (start, Some(record)) = (records.at, records.next()) {
+            step.note(record.header().kind, start);
+        }
         step.view().is_well_formed().then_some(step)
     }
 
@@ -95,7 +108,7 @@ impl Step {
         self.words[2] = time.0.cast_unsigned();
         self.words[3] = u64::from(FRAME_KIND_STEP);
         self.len = STEP_HEADER_BYTES;
-        self.outputs = 0;
+        self.first = [0; OUTPUT_KINDS];
     }
 
     /// The step's sequence.
@@ -179,18 +192,71 @@ impl Step {
         StepRef { bytes: self.bytes() }
     }
 
-    /// The first record of type `T`.
+    /// The first record, if it is a `T`: an output is found without a look at those in front of it.
     #[inline]
     #[must_use]
     pub fn get<T: Body>(&self) -> Option<&T> {
-        self.view().get()
+        if T::KIND.is_input() {
+            self.input_as()
+        } else {
+            self.at(self.first_of(T::KIND)).map(|(body, _)| body)
+        }
+    }
+
+    /// What came in, if it is a `T`.
+    #[inline]
+    #[must_use]
+    pub fn input_as<T: Body>(&self) -> Option<&T> {
+        self.at(STEP_HEADER_BYTES as u16).map(|(body, _)| body)
+    }
+
+    /// As [`Self::get`], with the values in the tail behind it.
+    #[inline]
+    #[must_use]
+    pub fn get_with_reals<T: Body>(&self) -> Option<(&T, &[f32])> {
+        let (body, tail) = self.at::<T>(self.first_of(T::KIND))?;
+        Some((body, <[f32]>::ref_from_bytes(tail).ok()?))
+    }
+
+    /// The record that begins here, if it is a `T`, and what is behind its fixed layout.
+    #[inline]
+    fn at<T: Body>(&self, start: u16) -> Option<(&T, &[u8])> {
+        let record = self.bytes().get(usize::from(start)..).filter(|_| start != 0)?;
+        let (header, behind) = RecordHeader::ref_from_prefix(record).ok()?;
+        if header.kind != T::KIND.code() || header.version != T::VERSION {
+            return None;
+        }
+        T::ref_from_prefix(behind.get(..header.len as usize)?).ok()
     }
 
     /// Whether the step holds an output of this kind so far, without a look at its records.
     #[inline]
     #[must_use]
     pub const fn holds(&self, output: Kind) -> bool {
-        self.outputs & output_bit(output.code()) != 0
+        self.first_of(output) != 0
+    }
+
+    /// The records from the first output of this kind on, without a look at those in front of it; none if there is none.
+    #[inline]
+    #[must_use]
+    pub fn outputs_from(&self, output: Kind) -> Records<'_> {
+        let bytes = self.bytes();
+        let first = self.first_of(output);
+        Records { bytes, at: if first == 0 { bytes.len() } else { usize::from(first) } }
+    }
+
+    #[inline]
+    const fn first_of(&self, output: Kind) -> u16 {
+        assert!(!output.is_input(), "an input is the first record");
+        self.first[output_index(output.code())]
+    }
+
+    /// Notes that a record of this kind begins here.
+    #[inline]
+    fn note(&mut self, kind: u16, start: usize) {
+        if let Some(first @ 0) = self.first.get_mut(output_index(kind)) {
+            *first = start as u16;
+        }
     }
 
     /// How many records the step has so far.
@@ -219,7 +285,7 @@ impl Step {
         }
         self.words.as_mut_bytes()[start..body].copy_from_slice(header.as_bytes());
         self.words[3] += 1 << 32;
-        self.outputs |= output_bit(header.kind);
+        self.note(header.kind, start);
         self.len = end;
         body
     }
@@ -452,6 +518,36 @@ mod tests {
             small.push_with_tail(&RunEnded::default(), &vec![0; STEP_BYTES_MAX]);
         });
         assert!(too_large.is_err());
+    }
+
+    #[test]
+    fn outputs_are_found_where_the_first_of_their_kind_is() {
+        let mut step = Step::new();
+        step.begin(Sequence(9), Time(1_000));
+        assert!(step.input_as::<Tick>().is_none() && step.get::<Stamps>().is_none());
+        step.push(&tick());
+        let features = |columns| Features { columns, ..Features::default() };
+        for columns in [2_u16, 1] {
+            let values: Vec<f32> = (0..columns).map(f32::from).collect();
+            step.push_with_reals(&features(columns), values.len()).copy_from_slice(&values);
+        }
+        step.push(&Stamps::default());
+        assert_eq!((step.get::<Tick>(), step.input_as::<RunEnded>()), (Some(&tick()), None));
+        assert_eq!(step.get_with_reals::<Features>(), Some((&features(2), &[0.0, 1.0][..])));
+        let kinds = |kind| step.outputs_from(kind).map(|it| it.kind().expect("known")).collect::<Vec<_>>();
+        assert_eq!(kinds(Kind::Features), [Kind::Features, Kind::Features, Kind::Stamps]);
+        assert_eq!((kinds(Kind::Stamps), kinds(Kind::Signal)), (vec![Kind::Stamps], vec![]));
+        assert!(step.holds(Kind::Stamps) && !step.holds(Kind::Signal));
+        let copy = Step::of_frame(step.bytes()).expect("whole");
+        assert_eq!(copy.get_with_reals::<Features>(), step.get_with_reals());
+        step.begin(Sequence(10), Time(1_000));
+        assert!(!step.holds(Kind::Features) && step.get::<Features>().is_none());
+        // What another build wrote of a shorter layout is not read beyond its end.
+        let short = RecordHeader { kind: Kind::Stamps.code(), version: Stamps::VERSION, flags: 0, len: 8 };
+        step.push(&tick());
+        step.open_raw(short, 8);
+        step.push(&Stamps::default());
+        assert!(step.holds(Kind::Stamps) && step.get::<Stamps>().is_none());
     }
 
     #[test]

@@ -235,3 +235,54 @@ proptest! {
         survive(&dir);
     }
 }
+
+/// Flips a bit in the record of the step with this sequence.
+fn damage_step(path: &Path, offset: u64) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let (at, mut byte) = (offset + 48, [0]);
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+#[test]
+fn beside_its_writer_a_tailer_checks_orders_and_what_was_there_before_it() {
+    let home = TempDir::new().unwrap();
+    let dir = home.path().join("journal");
+    let mut appender = Appender::create_or_open(&dir, &SMALL).unwrap();
+    let mut step = Step::new();
+    for sequence in 1..=STEPS {
+        build(&mut step, sequence);
+        if sequence == 9 {
+            step.mark_orders();
+        }
+        appender.append(&step).unwrap();
+    }
+    let (path, offsets) = (segments(&dir).pop().unwrap(), offsets(&dir));
+    let place = |sequence: u64| offsets[sequence as usize - 1];
+    // Its own steps without an order are taken as they are, by a tailer that was told so and by no other.
+    damage_step(&path, place(6));
+    let read = |mut tailer: Tailer| {
+        let mut last = None;
+        loop {
+            match tailer.poll() {
+                Ok(Some(frame)) => last = Some(frame.sequence()),
+                Ok(None) => return (last, None),
+                Err(error) => return (last, Some(error)),
+            }
+        }
+    };
+    let beside = |from| read(Tailer::beside_writer(&dir, Sequence(from)).unwrap());
+    let is_checksum = |error: &Option<JournalError>| {
+        matches!(error, Some(JournalError::Damaged { what: Damage::FrameChecksum { .. }, .. }))
+    };
+    assert!(matches!(beside(5), (Some(Sequence(STEPS)), None)));
+    let other = read(Tailer::open(&dir, From::Sequence(Sequence(5))).unwrap());
+    assert!(matches!(other.0, Some(Sequence(5))) && is_checksum(&other.1), "{other:?}");
+    // What lies in front of its first own step it checks like everybody.
+    let later = beside(8);
+    assert!(later.0.is_none() && is_checksum(&later.1), "{later:?}");
+    // An order that is not what was written goes nowhere.
+    damage_step(&path, place(9));
+    let order = beside(5);
+    assert!(matches!(order.0, Some(Sequence(8))) && is_checksum(&order.1), "{order:?}");
+}

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pawl_journal::record::{
     Alert, Command, ExecutionKind, ExecutionReport, Kind, OrderAction, OrderRequest, Outcome, Prediction,
-    Record, RunEnded, Sequence, Signal, Stamps, StepRef, Tick, TickMarks, Verdict,
+    Record, RunEnded, Sequence, Signal, Stamps, Step, Tick, TickMarks, Verdict,
 };
 
 use self::buckets::{HISTOGRAM_WORDS, bucket_of};
@@ -86,12 +86,8 @@ impl Counters {
     }
 }
 
-const TICK: u16 = Kind::Tick.code();
-const TIMER: u16 = Kind::Timer.code();
-const FEATURES: u16 = Kind::Features.code();
-const PREDICTION: u16 = Kind::Prediction.code();
-const SIGNAL: u16 = Kind::Signal.code();
-const STAMPS: u16 = Kind::Stamps.code();
+/// Outputs that are counted one by one, and that most steps do not have.
+const RARE: [Kind; 4] = [Kind::BarClosed, Kind::Verdict, Kind::OrderRequest, Kind::Alert];
 
 /// Counts finished steps. There is one, on the thread that commits.
 #[derive(Debug)]
@@ -107,22 +103,21 @@ impl CoreCounters {
     /// Counts a step that was committed, with its times if it has any: its stamps, and nanoseconds from its receipt to its
     /// commit.
     #[inline]
-    pub(crate) fn step(&mut self, step: StepRef<'_>, times: Option<(&Stamps, u32)>) {
+    pub(crate) fn step(&mut self, step: &Step, times: Option<(&Stamps, u32)>) {
         let counters = &*self.0;
         counters.set(at::COMMITTED, step.sequence().0);
         counters.set(at::EVENT_TIME, step.time().0.cast_unsigned());
         counters.add(at::STEPS.id, 1);
-        for record in step.records() {
-            // By number: most steps have no other records than these.
-            match record.header().kind {
-                FEATURES => counters.add(at::VECTORS.id, 1),
-                STAMPS => break,
-                TICK => self.tick(&record),
-                PREDICTION => self.prediction(&record),
-                SIGNAL => self.signal(&record),
-                TIMER => counters.add(at::INPUTS.id + TIMER as usize, 1),
-                _ => self.rare(&record),
-            }
+        match step.input_as::<Tick>() {
+            Some(tick) => self.tick(tick),
+            None => step.view().input().into_iter().for_each(|input| self.rare(&input)),
+        }
+        counters.add(at::VECTORS.id, u64::from(step.holds(Kind::Features)));
+        if step.holds(Kind::Prediction) {
+            self.spoken(step);
+        }
+        if RARE.iter().any(|kind| step.holds(*kind)) {
+            step.view().records().skip(1).for_each(|record| self.rare(&record));
         }
         if let Some((stamps, committed_ns)) = times {
             self.times(stamps, committed_ns);
@@ -144,26 +139,22 @@ impl CoreCounters {
     }
 
     #[inline]
-    fn tick(&self, record: &Record<'_>) {
-        self.0.add(at::INPUTS.id + TICK as usize, 1);
-        if let Some(tick) = record.get::<Tick>() {
-            self.0.count(at::TICKS, usize::from(tick.instrument.0));
-            if !tick.marks.is_empty() {
-                self.marks(tick.marks);
-            }
+    fn tick(&self, tick: &Tick) {
+        self.0.add(at::INPUTS.id + usize::from(Kind::Tick.code()), 1);
+        self.0.count(at::TICKS, usize::from(tick.instrument.0));
+        if !tick.marks.is_empty() {
+            self.marks(tick.marks);
         }
     }
 
+    /// Counts what agents said, and what came of it.
     #[inline]
-    fn prediction(&self, record: &Record<'_>) {
-        if let Some(it) = record.get::<Prediction>() {
+    fn spoken(&self, step: &Step) {
+        let mut records = step.outputs_from(Kind::Prediction);
+        while let Some(it) = records.next().and_then(|record| record.get::<Prediction>()) {
             self.0.count(at::PREDICTIONS, usize::from(it.agent.0));
         }
-    }
-
-    #[inline]
-    fn signal(&self, record: &Record<'_>) {
-        if let Some(it) = record.get::<Signal>() {
+        if let Some(it) = step.get::<Signal>() {
             self.0.count(at::SIGNALS, at::direction_index(it.direction));
         }
     }

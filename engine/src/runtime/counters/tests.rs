@@ -11,7 +11,7 @@ fn stepped(build: impl FnOnce(&mut Step)) -> (Arc<Counters>, Step) {
     let mut step = Step::new();
     step.begin(Sequence(7), Time(9));
     build(&mut step);
-    CoreCounters::new(Arc::clone(&counters), Mode::Active).step(step.view(), None);
+    CoreCounters::new(Arc::clone(&counters), Mode::Active).step(&step, None);
     (counters, step)
 }
 
@@ -34,7 +34,7 @@ fn a_quiet_tick_counts_its_instrument_its_vector_and_its_times() {
             ..Stamps::default()
         };
         step.push(&stamps);
-        core.step(step.view(), Some((&stamps, 300)));
+        core.step(&step, Some((&stamps, 300)));
     }
     let get = |family: Family, index: usize| counters.get(family.id + index);
     assert_eq!((get(at::COMMITTED, 0), get(at::STEPS, 0), get(at::VECTORS, 0)), (3, 3, 3));

@@ -129,6 +129,14 @@ impl Source {
     }
 }
 
+/// The next input: when it is due, and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// When.
+    pub(crate) time: Time,
+    next: Next,
+}
+
 /// Where the next input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -244,19 +252,9 @@ impl Ingress {
         (count > 0).then(|| sum / f64::from(count))
     }
 
-    /// When the next input is due; `None` when every feed has ended or one has failed.
+    /// The next input, as [`Self::next_due`] has just told of it, and its time; `None` if it was a tick to be left out.
     #[inline]
-    pub(crate) fn next_due(&self) -> Option<Time> {
-        self.choose().map(|(time, _)| time)
-    }
-
-    /// Takes the next input and its time; `None` if it was a tick to be left out.
-    ///
-    /// # Panics
-    /// If [`Self::next_due`] says that there is none.
-    #[inline]
-    pub(crate) fn take(&mut self) -> Option<(Time, Input)> {
-        let (due, next) = self.choose().expect("an input is due");
+    pub(crate) fn take(&mut self, Due { time: due, next }: Due) -> Option<(Time, Input)> {
         match next {
             Next::Timer => {
                 self.intake.now = self.intake.now.max(due);
@@ -367,8 +365,9 @@ impl Ingress {
         }
     }
 
+    /// The next input; `None` when every feed has ended or one has failed.
     #[inline]
-    fn choose(&self) -> Option<(Time, Next)> {
+    pub(crate) fn next_due(&self) -> Option<Due> {
         if self.failure.is_some() {
             return None;
         }
@@ -388,9 +387,9 @@ impl Ingress {
                 } else {
                     pulse.max(Time(due.0.div_euclid(self.settings.timer.0) * self.settings.timer.0))
                 };
-                Some((pulse, Next::Timer))
+                Some(Due { time: pulse, next: Next::Timer })
             }
-            _ => Some((due, Next::Source(index))),
+            _ => Some(Due { time: due, next: Next::Source(index) }),
         }
     }
 
@@ -456,8 +455,8 @@ mod tests {
         let mut ingress = Ingress::new(settings, feeds, intake);
         ingress.start().expect("nothing is journaled");
         let mut out = Vec::new();
-        while ingress.next_due().is_some() {
-            if let Some((time, input)) = ingress.take() {
+        while let Some(due) = ingress.next_due() {
+            if let Some((time, input)) = ingress.take(due) {
                 let name = match input {
                     Input::Tick(tick) => format!("tick {}", tick.instrument),
                     Input::Timer(_) => "timer".to_owned(),
@@ -538,7 +537,8 @@ mod tests {
         let feeds: Vec<(Box<dyn Feed>, _)> = vec![(Box::new(Failing(false)), InstrumentId(0))];
         let mut ingress = Ingress::new(&settings, feeds, Intake::new(&settings, 1));
         ingress.start().expect("nothing is journaled");
-        assert!(ingress.take().is_some());
+        let due = ingress.next_due().expect("a tick");
+        assert!(ingress.take(due).is_some());
         assert_eq!(ingress.next_due(), None);
         assert_eq!(ingress.take_failure().expect("failed").message, "line 2");
     }

@@ -43,6 +43,16 @@ impl Screen {
     pub(crate) fn admit(&mut self, tick: &FeedTick, gap: bool) -> Option<TickMarks> {
         let marks = self.marks(tick);
         self.remember(tick);
+        if !marks.is_empty() && self.count_wrong(marks) {
+            return None;
+        }
+        self.counts.ticks += 1;
+        Some(if gap { marks.with(TickMarks::GAP) } else { marks })
+    }
+
+    /// Counts what is wrong with a tick; says whether it is to be left out for it.
+    #[cold]
+    fn count_wrong(&mut self, marks: TickMarks) -> bool {
         let counts = &mut self.counts;
         let mut dropped = false;
         for (mark, handling, count) in [
@@ -57,12 +67,8 @@ impl Screen {
                 dropped |= handling == Handling::Drop;
             }
         }
-        if dropped {
-            counts.ticks_dropped += 1;
-            return None;
-        }
-        counts.ticks += 1;
-        Some(if gap { marks.with(TickMarks::GAP) } else { marks })
+        counts.ticks_dropped += u64::from(dropped);
+        dropped
     }
 
     /// Takes a journaled tick into account after a restart.
