@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn a_limit_of_locked_memory_below_a_mebibyte_is_told_in_kibibytes() {
         let found = |bytes: &str| {
-            let system = limits("Max locked memory", bytes).system();
+            let fake = limits("Max locked memory", bytes);
+            let system = fake.system();
             lock(&system, &needs(&system, LockMemory::Auto)).found
         };
         assert_eq!((&found("65536")[..], &found("8388608")[..]), ("at most 64 KiB", "at most 8 MiB"));
