@@ -313,7 +313,8 @@ mod tests {
         let (mut here, mut ahead) =
             (Ending::new(count, || Ok(None)), Ahead::of(Box::new(Ending::new(count, || Ok(None)))));
         for _ in 0..count {
-            (here.next().expect("readable"), ahead.next().expect("readable"));
+            here.next().expect("readable");
+            ahead.next().expect("readable");
             let (here, ahead) = (here.progress().expect("known"), ahead.progress().expect("known"));
             assert!((here - ahead).abs() < 1e-9, "{ahead} where {here} is done");
         }
