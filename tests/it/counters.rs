@@ -368,6 +368,34 @@ fn an_engine_that_was_killed_is_told_from_one_that_ended_and_shows_its_last_valu
 }
 
 #[test]
+fn an_engine_that_is_stopped_is_told_from_one_that_does_not_count() {
+    let scratch = scratch();
+    let journal = scratch.path().join("journal");
+    let (mut engine, port) = serving(&journal);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let until = |state: &str| loop {
+        let look = pawl(&["top", text(&journal), "--once", "--json"]);
+        if look.code == 0 && look.json()["state"] == state {
+            break;
+        }
+        assert!(Instant::now() < deadline, "not {state} in a minute: {look:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    until("running");
+    let signal = |signal| kill_process(Pid::from_child(&engine), signal).expect("it lives");
+    signal(Signal::STOP);
+    until("silent");
+    let shown = pawl(&["top", text(&journal), "--once"]).expect(0).stdout;
+    assert!(shown.contains("has not written for") && !shown.contains("runtime.counters"), "{shown}");
+    signal(Signal::CONT);
+    until("running");
+    assert_eq!(get(port, "/healthz").1, "ok\n");
+    engine.kill().expect("killed");
+    engine.wait().expect("it ends");
+    until("died");
+}
+
+#[test]
 fn what_cannot_be_listened_on_is_refused_before_the_journal_is_touched() {
     let scratch = scratch();
     let journal = scratch.path().join("journal");

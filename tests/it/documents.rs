@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::{Finished, binary, command, eurusd, pawl, root, scratch, text};
+use crate::support::{Finished, binary, btcusd, command, eurusd, pawl, root, scratch, text};
 
 /// The commands of a document's `console` blocks: lines that begin with `$ `.
 fn commands(document: &str) -> Vec<String> {
@@ -129,7 +129,7 @@ fn the_doctor_grades_every_check_and_says_what_to_change() {
     let doctor =
         pawl(&["doctor", "--journal", text(&scratch.path().join("journal")), "--json"]).expect(0).json();
     let checks = doctor["checks"].as_array().expect("checks");
-    assert_eq!(checks.len(), 12, "{doctor}");
+    assert_eq!(checks.len(), 15, "{doctor}");
     for check in checks {
         assert!(!check["found"].as_str().expect("what was found").is_empty(), "{check}");
         match check["grade"].as_str().expect("a grade") {
@@ -163,7 +163,7 @@ fn the_doctor_checks_what_a_configuration_needs() {
         let checks = finished.json()["checks"].as_array().expect("checks").clone();
         checks.into_iter().find(|check| check["name"] == name).expect("checked")
     };
-    let instrument = "[[feed]]\nfile = \"ticks.csv\"\nsymbol = \"EURUSD\"\n";
+    let instrument = format!("[[feed]]\nfile = \"{}\"\nsymbol = \"BTCUSD\"\n", btcusd());
     let cores = checked(&format!("runtime.cores = [4000]\n{instrument}"), 1);
     let cores = check(&cores, "cores");
     assert!(cores["advice"]["change"].as_str().expect("advice").contains("no core 4000"), "{cores}");

@@ -14,6 +14,7 @@ mod counters;
 mod demo;
 mod determinism;
 mod diff;
+mod doctor;
 mod documents;
 mod durability;
 mod explain;

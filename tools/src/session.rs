@@ -28,7 +28,7 @@ use pawl_engine::settings::{RecordedEnvironment, RecordedFeed, RecordedSettings,
 use pawl_journal::log::{Cursor, CursorDamage, Durability, JournalOptions, Recovered};
 use pawl_journal::record::{InstrumentId, Sequence};
 
-use crate::config::{Config, check_live};
+use crate::config::{Config, check_live, crowded_spin};
 use crate::lag::LagWatch;
 use crate::machine;
 use crate::output::{Bar, time_text};
@@ -105,6 +105,9 @@ impl Session {
         let _metrics = self.serve_metrics(&progress)?;
         let options = self.options();
         let machine = Cores::here();
+        if let Some(told) = crowded_spin(options.threading, &options.waits, machine.usable().len()) {
+            eprintln!("pawl: warning: {told}");
+        }
         // Before any thread is started: each runs where the one that started it may.
         keep_off(&options.cores, &machine);
         let snapshot_every = self.config.runtime.snapshot_every;

@@ -5,8 +5,8 @@
 //!                            ^------- [ empty ] <-----------------'
 //! ```
 //!
-//! Ticks, their order and the error behind them are those of the feed it reads; name and progress are those of the last
-//! tick of the batch in hand. A batch is handed over whole: a tick costs whoever takes it a load from a slice, and every
+//! Ticks, their order and the error behind them are those of the feed it reads; the name is that of the last tick of the
+//! batch in hand, and the progress goes from batch to batch as its ticks are taken. A batch is handed over whole: a tick costs whoever takes it a load from a slice, and every
 //! so many of them a word to the other thread.
 //!
 //! Invariants: there are never more than [`BATCHES`] batches, and nothing is allocated behind them; once the feed has
@@ -32,6 +32,8 @@ const BATCHES: usize = 4;
 pub struct Ahead {
     feed: Source,
     batch: Batch,
+    /// How far the feed was where the batch in hand begins.
+    from: Option<f64>,
     /// The next tick of the batch in hand.
     at: usize,
     /// Place of the tick that was taken last.
@@ -84,13 +86,15 @@ impl Ahead {
     pub fn of(feed: Box<dyn Feed>) -> Self {
         let mut batch = Batch::default();
         batch.look_at(&*feed);
-        Self { feed: Source::Here(feed), batch, at: 0, reached: 0 }
+        let from = batch.progress;
+        Self { feed: Source::Here(feed), batch, from, at: 0, reached: 0 }
     }
 
     /// Takes the first tick here, and starts the thread for those behind it.
     fn begin(&mut self, mut feed: Box<dyn Feed>) -> Result<Option<FeedTick>, FeedError> {
         let first = feed.next()?;
         self.batch.look_at(&*feed);
+        self.from = self.batch.progress;
         if let Some(tick) = &first {
             self.reached = tick.source_sequence;
             let (full, taken) = bounded(BATCHES);
@@ -136,6 +140,7 @@ impl Ahead {
                 Source::There { full, empty, reader } => match full.recv() {
                     Ok(batch) => {
                         let emptied = std::mem::replace(&mut self.batch, batch);
+                        self.from = emptied.progress;
                         // A reader that is through needs none any more.
                         let _ = empty.try_send(emptied);
                         self.at = 0;
@@ -177,6 +182,7 @@ impl Feed for Ahead {
             Source::Here(feed) => {
                 let skipped = feed.skip_to(source_sequence);
                 self.batch.look_at(&**feed);
+                self.from = self.batch.progress;
                 skipped
             }
             Source::There { .. } | Source::Over => {
@@ -191,7 +197,10 @@ impl Feed for Ahead {
     }
 
     fn progress(&self) -> Option<f64> {
-        self.batch.progress
+        let (from, to) = (self.from?, self.batch.progress?);
+        let taken =
+            if self.batch.ticks.is_empty() { 1.0 } else { self.at as f64 / self.batch.ticks.len() as f64 };
+        Some(from + (to - from) * taken)
     }
 }
 
@@ -295,6 +304,19 @@ mod tests {
             } else {
                 prop_assert!(b.is_err());
             }
+        }
+    }
+
+    #[test]
+    fn progress_is_that_of_the_ticks_taken_and_not_of_those_read_ahead() {
+        let count = 3 * BATCH_TICKS + 100;
+        let (mut here, mut ahead) =
+            (Ending::new(count, || Ok(None)), Ahead::of(Box::new(Ending::new(count, || Ok(None)))));
+        for _ in 0..count {
+            here.next().expect("readable");
+            ahead.next().expect("readable");
+            let (here, ahead) = (here.progress().expect("known"), ahead.progress().expect("known"));
+            assert!((here - ahead).abs() < 1e-9, "{ahead} where {here} is done");
         }
     }
 

@@ -9,7 +9,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
 use super::scan;
 
@@ -105,6 +105,16 @@ impl Source {
         }
     }
 
+    /// Bytes of the file that were unpacked, or given out as they are.
+    fn bytes_taken(&self) -> u64 {
+        match self {
+            Self::Plain(origin) => origin.taken,
+            Self::Gzip(decoder) => {
+                decoder.get_ref().get_ref().taken - decoder.get_ref().buffer().len() as u64
+            }
+        }
+    }
+
     fn explain(&self, error: io::Error) -> LinesError {
         if self.origin().failed || !self.is_gzip() {
             LinesError::Unreadable(error)
@@ -169,6 +179,8 @@ pub(super) struct Lines {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    /// Bytes that had been taken of the file when the buffer was filled.
+    taken_before: u64,
     number: u64,
     ended: bool,
     failure: Option<LinesError>,
@@ -184,6 +196,7 @@ impl Lines {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             start: 0,
             end: 0,
+            taken_before: 0,
             number: 0,
             ended: failure.is_some(),
             failure,
@@ -265,6 +278,7 @@ impl Lines {
     fn fill(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.end, self.start) = (self.end - self.start, 0);
+        self.taken_before = self.source.bytes_taken();
         let free = &mut self.buffer[self.end..];
         let read = match &mut self.wide {
             None => self.source.read(free),
@@ -296,9 +310,12 @@ impl Lines {
         self.number
     }
 
-    /// Bytes taken from the file so far, before unpacking.
-    pub(super) fn bytes_taken(&self) -> u64 {
-        self.source.origin().taken
+    /// Bytes of the file that the lines so far are made of, before unpacking: of those in the buffer as large a share as
+    /// was given out of it.
+    pub(super) fn bytes_done(&self) -> f64 {
+        let (before, taken) = (self.taken_before as f64, self.source.bytes_taken() as f64);
+        let done = if self.end == 0 { 1.0 } else { self.start as f64 / self.end as f64 };
+        before + (taken - before) * done
     }
 }
 
@@ -357,6 +374,26 @@ mod tests {
         assert!(error.is_none());
         assert_eq!(found.len(), 40_000);
         assert!(found.iter().enumerate().all(|(index, line)| line == format!("line {index}").as_bytes()));
+    }
+
+    #[test]
+    fn what_is_done_of_a_file_is_what_was_given_out_plain_packed_or_wide() {
+        let text: String = (0..40_000).map(|index| format!("line {index:06}\n")).collect();
+        let mut packed = flate2::read::GzEncoder::new(text.as_bytes(), flate2::Compression::fast());
+        let mut gzip = Vec::new();
+        packed.read_to_end(&mut gzip).expect("packed");
+        let wide = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for bytes in [text.into_bytes(), gzip, wide] {
+            let all = bytes.len() as f64;
+            let mut lines = Lines::new(Box::new(io::Cursor::new(bytes)));
+            for line in 1..=40_000 {
+                lines.next().expect("readable").expect("a line");
+                let (done, expected) = (lines.bytes_done() / all, f64::from(line) / 40_000.0);
+                assert!((done - expected).abs() < 0.01, "{done} where {expected} is done");
+            }
+            assert!(lines.next().expect("readable").is_none());
+            assert_eq!(lines.bytes_done(), all);
+        }
     }
 
     #[test]

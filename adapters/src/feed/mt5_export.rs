@@ -194,7 +194,7 @@ impl Feed for Mt5Export {
 
     fn progress(&self) -> Option<f64> {
         let bytes = self.bytes?;
-        Some(if bytes == 0 { 1.0 } else { (self.lines.bytes_taken() as f64 / bytes as f64).min(1.0) })
+        Some(if bytes == 0 { 1.0 } else { (self.lines.bytes_done() / bytes as f64).min(1.0) })
     }
 }
 

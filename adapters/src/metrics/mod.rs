@@ -5,6 +5,9 @@
 //!  GET /healthz --> 200 while steps can become durable, 503 once a sync has failed
 //! ```
 //!
+//! `/healthz` is about the process, not about trading: an engine that is halted answers 200, for a restart would change
+//! nothing; `pawl_mode` and `pawl_halts_total` tell of that.
+//!
 //! The engine is not asked: its threads count in words that anybody may read.
 
 mod exposition;

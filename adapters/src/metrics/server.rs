@@ -1,11 +1,18 @@
-//! The metrics server: one cold thread that answers one request at a time. The only file that names `httparse`.
+//! The metrics server: one cold thread that waits for all of its clients at once. The only file that names `httparse`.
 //!
-//! Invariants: whoever connects gets at most [`PATIENCE`] to ask and [`PATIENCE`] to take the answer, and at most one
-//! connection is open, so clients take neither memory nor file descriptors from the engine, however many and however
-//! slow they are.
+//! ```text
+//!            .--> listener  a new client; the oldest one goes where there are too many
+//!  poll(2) --+--> client    reads > is answered > writes > closed, as far as it goes without a wait
+//!            '--> deadline  closed
+//! ```
+//!
+//! Invariants: whoever connects gets at most [`PATIENCE`] to ask and [`PATIENCE`] to take the answer, and at most
+//! [`CLIENTS_MAX`] are connected, so clients take neither memory nor file descriptors from the engine, however many and
+//! however slow they are; who asks at once is answered at once, however many say nothing.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,11 +20,15 @@ use std::time::{Duration, Instant};
 
 use pawl_engine::runtime::Progress;
 use pawl_engine::runtime::counters::catalogue::LabelNames;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::exposition;
 
 /// How long a client may take to ask, and to take the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Most clients at once: one more takes the place of the one that came first.
+const CLIENTS_MAX: usize = 16;
 
 /// Most bytes and headers of a request.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
@@ -28,22 +39,30 @@ const HEADERS_MAX: usize = 64;
 pub enum MetricsError {
     /// It is no address.
     #[error(
-        "metrics.listen = {listen:?} is no address with a port: write one such as \"127.0.0.1:9464\", or \"\" for none"
+        "metrics.listen = {listen:?} is no IP address with a port: write one such as \"127.0.0.1:9464\", or \"\" for none"
     )]
     Address {
         /// What was given.
         listen: String,
     },
     /// Nobody can listen there.
-    #[error(
-        "metrics.listen = {listen:?}: cannot listen there ({source}): free the port, or choose another one"
-    )]
+    #[error("metrics.listen = {listen:?}: cannot listen there ({source}): {}", way_out(source.kind()))]
     Listen {
         /// What was given.
         listen: String,
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+const fn way_out(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => "ports below 1024 are for root: choose one from 1024 on",
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: take one that it has, or 127.0.0.1, or 0.0.0.0 for all of them"
+        }
+        _ => "free the port, or choose another one",
+    }
 }
 
 /// What is told over HTTP.
@@ -69,28 +88,23 @@ impl MetricsServer {
     /// [`MetricsError`].
     pub fn start(listen: &str, metrics: Metrics) -> Result<Self, MetricsError> {
         let failed = |source| MetricsError::Listen { listen: listen.to_owned(), source };
-        let address: SocketAddr =
-            listen.parse().map_err(|_| MetricsError::Address { listen: listen.to_owned() })?;
-        let listener = TcpListener::bind(address).map_err(failed)?;
+        let listener = bind(listen)?;
         let address = listener.local_addr().map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        let serve_all = move || {
-            for stream in listener.incoming() {
-                if flag.load(Ordering::Acquire) {
-                    break;
-                }
-                match stream {
-                    // A client that breaks off concerns nobody else.
-                    Ok(stream) => drop(serve(&stream, &metrics)),
-                    // Out of file descriptors, mostly: the engine needs them more.
-                    Err(_) => std::thread::sleep(PATIENCE),
-                }
-            }
-        };
+        let serve_all = move || serve(&listener, &metrics, &flag);
         let thread =
             std::thread::Builder::new().name("pawl-metrics".to_owned()).spawn(serve_all).map_err(failed)?;
         Ok(Self { address, stop, thread: Some(thread) })
+    }
+
+    /// Whether it could listen there now: it does for a moment.
+    ///
+    /// # Errors
+    /// [`MetricsError`], as [`Self::start`] would say it.
+    pub fn check(listen: &str) -> Result<(), MetricsError> {
+        bind(listen).map(drop)
     }
 
     /// Where it listens.
@@ -118,8 +132,112 @@ type Answer = (&'static str, &'static str, String);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn serve(stream: &TcpStream, metrics: &Metrics) -> std::io::Result<()> {
-    let (is_head, (status, content, body)) = answer(&read_request(stream)?, metrics);
+fn bind(listen: &str) -> Result<TcpListener, MetricsError> {
+    let address: SocketAddr =
+        listen.parse().map_err(|_| MetricsError::Address { listen: listen.to_owned() })?;
+    TcpListener::bind(address).map_err(|source| MetricsError::Listen { listen: listen.to_owned(), source })
+}
+
+/// Serves everybody until told to stop, which a connection wakes it for.
+fn serve(listener: &TcpListener, metrics: &Metrics, stop: &AtomicBool) {
+    let mut clients: VecDeque<Client> = VecDeque::with_capacity(CLIENTS_MAX);
+    while !stop.load(Ordering::Acquire) {
+        wait(listener, &clients);
+        let now = Instant::now();
+        // Whoever is not ready costs a system call; a client that breaks off concerns nobody else.
+        clients.retain_mut(|client| client.deadline > now && matches!(client.go_on(metrics), Ok(true)));
+        match listener.accept() {
+            Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
+                if clients.len() == CLIENTS_MAX {
+                    clients.pop_front();
+                }
+                clients.push_back(Client::new(stream));
+            }
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // Out of file descriptors, mostly: the engine needs them more.
+            Err(_) => {
+                clients.clear();
+                std::thread::sleep(PATIENCE);
+            }
+        }
+    }
+}
+
+/// Waits until somebody connects, a client can go on, or one has had its time.
+fn wait(listener: &TcpListener, clients: &VecDeque<Client>) {
+    let mut sockets = Vec::with_capacity(1 + CLIENTS_MAX);
+    sockets.push(PollFd::new(listener, PollFlags::IN));
+    sockets.extend(clients.iter().map(|client| PollFd::new(&client.stream, client.waits_for())));
+    let now = Instant::now();
+    let left = clients.iter().map(|client| client.deadline.saturating_duration_since(now)).min();
+    let left = left.map(|left| Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) });
+    // It fails by a signal at most: then everybody is looked at once more.
+    let _ = poll(&mut sockets, left.as_ref());
+}
+
+/// Somebody who is connected.
+struct Client {
+    stream: TcpStream,
+    deadline: Instant,
+    request: Vec<u8>,
+    /// The answer; empty until all of the request is there.
+    response: Vec<u8>,
+    written: usize,
+}
+
+impl Client {
+    fn new(stream: TcpStream) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        Self { stream, deadline, request: Vec::new(), response: Vec::new(), written: 0 }
+    }
+
+    fn waits_for(&self) -> PollFlags {
+        if self.response.is_empty() { PollFlags::IN } else { PollFlags::OUT }
+    }
+
+    /// Goes on as far as it can without a wait; whether there is more to do.
+    fn go_on(&mut self, metrics: &Metrics) -> std::io::Result<bool> {
+        if self.response.is_empty() {
+            if !self.is_asked()? {
+                return Ok(true);
+            }
+            self.response = response(&self.request, metrics);
+            self.deadline = Instant::now() + PATIENCE;
+        }
+        while self.written < self.response.len() {
+            match self.stream.write(&self.response[self.written..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.stream.shutdown(Shutdown::Write)?;
+        Ok(false)
+    }
+
+    /// Reads what is there of a request's head; whether that is all that will be looked at.
+    fn is_asked(&mut self) -> std::io::Result<bool> {
+        let mut chunk = [0; 1024];
+        while !self.request.windows(4).any(|end| end == b"\r\n\r\n") && self.request.len() < REQUEST_BYTES_MAX
+        {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => self.request.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The whole response to a request.
+fn response(request: &[u8], metrics: &Metrics) -> Vec<u8> {
+    let (is_head, (status, content, body)) = answer(request, metrics);
     let allow = if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
     let mut response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {content}\r\nContent-Length: {}\r\n{allow}Connection: close\r\n\r\n",
@@ -128,8 +246,7 @@ fn serve(stream: &TcpStream, metrics: &Metrics) -> std::io::Result<()> {
     if !is_head {
         response.push_str(&body);
     }
-    write_all(stream, response.as_bytes())?;
-    stream.shutdown(std::net::Shutdown::Write)
+    response.into_bytes()
 }
 
 /// Whether only the head is wanted, and the answer to a request.
@@ -161,40 +278,6 @@ fn answer(request: &[u8], metrics: &Metrics) -> (bool, Answer) {
         _ => plain("404 Not Found", "there are /metrics and /healthz\n"),
     };
     (method == "HEAD", answer)
-}
-
-/// Reads the head of a request, in all within [`PATIENCE`], however slowly it drips.
-fn read_request(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut request = Vec::new();
-    let mut chunk = [0; 1024];
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_BYTES_MAX {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut chunk)? {
-            0 => break,
-            count => request.extend_from_slice(&chunk[..count]),
-        }
-    }
-    Ok(request)
-}
-
-/// Writes all of an answer within [`PATIENCE`], however slowly it is taken.
-fn write_all(mut stream: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(deadline)?))?;
-        let count = stream.write(bytes)?;
-        if count == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[count..];
-    }
-    Ok(())
-}
-
-fn left(deadline: Instant) -> std::io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 #[cfg(test)]
@@ -237,13 +320,36 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_says_nothing_and_one_that_takes_nothing_keep_nobody_else_waiting_for_ever() {
+    fn clients_that_say_nothing_take_nothing_or_drip_keep_nobody_waiting() {
         let server = started();
-        let silent = TcpStream::connect(server.address()).expect("it listens");
-        let mut greedy = TcpStream::connect(server.address()).expect("it listens");
-        greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("sent");
-        assert!(ask(&server, "GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
-        drop((silent, greedy));
+        let connected = || TcpStream::connect(server.address()).expect("it listens");
+        for _ in 0..2 {
+            // More than there may be at once; each of them would have half a second.
+            let idle: Vec<_> = (0..4 * CLIENTS_MAX).map(|_| connected()).collect();
+            let mut greedy = connected();
+            greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("sent");
+            let mut dripping = connected();
+            dripping.write_all(b"GET /met").expect("sent");
+            assert!(ask(&server, "GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+            // The first to come were the first to go, and one that was still asking was not among them.
+            let mut first = &idle[0];
+            assert_eq!(first.read(&mut [0; 8]).expect("closed"), 0);
+            if dripping.write_all(b"rics HTTP/1.1\r\n\r\n").is_ok() {
+                let mut answer = String::new();
+                // A machine that was busy for half a second has closed it.
+                let _ = dripping.read_to_string(&mut answer);
+                assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_has_its_time_and_is_closed_then() {
+        let server = started();
+        let before = Instant::now();
+        let mut silent = TcpStream::connect(server.address()).expect("it listens");
+        assert_eq!(silent.read(&mut [0; 8]).expect("closed"), 0);
+        assert!(before.elapsed() >= PATIENCE, "not at once");
     }
 
     #[test]
@@ -259,8 +365,12 @@ mod tests {
             told.contains("metrics.listen") && told.contains(&taken) && told.contains("in use"),
             "{told}"
         );
-        for nonsense in ["9464", "localhost", "127.0.0.1:99999"] {
-            assert!(again(nonsense).contains("no address with a port"), "{nonsense}");
+        for nonsense in ["9464", "localhost", "localhost:9467", "127.0.0.1:99999"] {
+            assert!(again(nonsense).contains("no IP address with a port"), "{nonsense}");
+            assert!(MetricsServer::check(nonsense).is_err(), "{nonsense}");
         }
+        // Set aside for documentation (RFC 5737): no machine has it.
+        assert!(again("192.0.2.1:9464").contains("no such address"), "{}", again("192.0.2.1:9464"));
+        assert!(MetricsServer::check(&taken).is_err() && MetricsServer::check("127.0.0.1:0").is_ok());
     }
 }

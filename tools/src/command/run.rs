@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use pawl_engine::feature::catalogue;
+use pawl_engine::risk::{Mode as Standing, RiskView};
 use pawl_engine::runtime::{Cores, DurabilityReport, MemoryLock, Outcome, Percentiles};
 use pawl_journal::log::JournalStatistics;
 use pawl_journal::record::{EndReason, Sequence};
@@ -14,7 +15,7 @@ use toml::Value;
 
 use crate::config::{Config, CoreChoice, Loaded, Mode, Origin};
 use crate::exit::Exit;
-use crate::inputs::{self, FeedFiles, Inputs, locate};
+use crate::inputs::{self, Inputs, locate};
 use crate::output::{Bar, Table, put, say, summary_text};
 use crate::session::Session;
 
@@ -95,30 +96,12 @@ impl Run {
         Ok(layers.finish()?)
     }
 
-    /// Opens the feeds of a configuration.
+    /// Opens the feeds of a configuration that can be run here.
     fn prepare(&self, config: &Config) -> anyhow::Result<Session> {
-        let runtime = &config.runtime;
-        if !runtime.ring_slots.is_power_of_two() || !(2..=1 << 20).contains(&runtime.ring_slots) {
-            bail!("runtime.ring_slots = {} must be a power of two between 2 and 1048576", runtime.ring_slots);
-        }
-        if !(runtime.speed.is_finite() && runtime.speed >= 0.0) {
-            bail!(
-                "runtime.speed = {} must be a number: 0 (as fast as possible), 1 (real time) or any other above 0",
-                runtime.speed
-            );
-        }
-        if !config.metrics.listen.is_empty() && !runtime.counters {
-            bail!(
-                "metrics.listen = {:?} needs runtime.counters = true: it shows them",
-                config.metrics.listen
-            );
-        }
-        if let CoreChoice::These(cores) = &runtime.cores {
+        if let CoreChoice::These(cores) = &config.runtime.cores {
             Cores::here().check(cores).with_context(|| format!("runtime.cores = {cores:?}"))?;
         }
-        let instruments = inputs::instruments(config)?;
-        let feeds = FeedFiles::find(config, &instruments)?.open(&instruments, self.inputs.range()?)?;
-        Ok(Session::new(config.clone(), instruments, self.inputs.models(), feeds))
+        inputs::session(config.clone(), self.inputs.models(), self.inputs.range()?)
     }
 }
 
@@ -163,6 +146,9 @@ pub fn report(
         }
         put!("{}", summary_text(&summary, outcome, memory, currency, bytes));
     }
+    if let Some(told) = standing(journal, &outcome.after) {
+        eprintln!("pawl: {told}");
+    }
     match outcome.reason {
         EndReason::FEED_ENDED => Ok(Exit::Yes),
         EndReason::ENVIRONMENT_FAILED => {
@@ -183,6 +169,24 @@ pub fn report(
             Ok(Exit::Finding)
         }
     }
+}
+
+/// What is to be said of an engine that ended without leave to add risk: why, and what gives it back.
+fn standing(journal: &Path, after: &RiskView) -> Option<String> {
+    if after.mode == Standing::Active {
+        return None;
+    }
+    let (place, causes) = (journal.display(), after.causes.join(", "));
+    let mut told = format!(
+        "warning: the engine is {} ({causes}): no order adds risk until `pawl ctl {place} resume`, while an engine runs on it",
+        after.mode
+    );
+    if after.causes.iter().any(|cause| cause.starts_with("journal_")) {
+        told += &format!(
+            "; the journal could not be given room in time: see `pawl doctor --journal {place}` first"
+        );
+    }
+    Some(told)
 }
 
 /// How durable the journal is, as programs read it.

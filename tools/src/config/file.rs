@@ -66,11 +66,23 @@ pub enum Mode {
 #[serde(deny_unknown_fields, default)]
 pub struct JournalConfig {
     /// Its directory.
+    #[serde(deserialize_with = "directory")]
     pub dir: String,
     /// Bytes of a segment.
     pub segment_bytes: u64,
     /// When steps are made durable.
     pub durability: DurabilityChoice,
+}
+
+/// The path of a directory, as it can be shown.
+fn directory<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let dir = String::deserialize(deserializer)?;
+    if dir.is_empty() || dir.contains(char::is_control) {
+        let problem =
+            format!("{dir:?} is no directory: expected a path that is not empty, without control characters");
+        return Err(serde::de::Error::custom(problem));
+    }
+    Ok(dir)
 }
 
 /// When steps are made durable, as the file says it.
@@ -190,7 +202,13 @@ pub enum WaitChoice {
     /// All of them so.
     Every(Wait),
     /// In the order of `cores`; the last one is for the rest.
-    Each(Vec<Wait>),
+    Each(#[serde(deserialize_with = "some_waits")] Vec<Wait>),
+}
+
+/// At least one.
+fn some_waits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Wait>, D::Error> {
+    let waits = Vec::deserialize(deserializer)?;
+    if waits.is_empty() { Err(serde::de::Error::custom("none is named")) } else { Ok(waits) }
 }
 
 impl WaitChoice {

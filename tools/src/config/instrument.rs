@@ -59,6 +59,12 @@ pub fn resolve_instruments(config: &Config) -> Result<Vec<Instrument>, ConfigErr
         instruments.push(resolve(configured)?);
     }
     for (index, feed) in config.feed.iter().enumerate() {
+        if feed.symbol.is_empty() {
+            return Err(ConfigError::Contradiction(
+                "a feed has an empty symbol: say which instrument it quotes, such as symbol = \"EURUSD\""
+                    .to_owned(),
+            ));
+        }
         if config.feed[..index].iter().any(|before| before.symbol == feed.symbol) {
             return Err(ConfigError::Contradiction(format!(
                 "{} has two [[feed]]: give it one, with all its files: file = [\"A.csv\", \"B.csv\"]",

@@ -1,12 +1,17 @@
 //! Layers: merges defaults, file, environment and flags, and remembers where each value came from.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::file::{Config, DurabilityChoice, Mode};
+
+/// Bytes of a configuration file, at most: a device or a file of another kind has no end, or much of nothing.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,12 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The file is too large for one.
+    #[error("{} is no configuration: it has more than {FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
     },
     /// The file is not valid: syntax, an unknown key, a wrong unit.
     #[error("{}: {message}", path.display())]
@@ -99,8 +110,13 @@ impl Layers {
     /// # Errors
     /// [`ConfigError`] with file, line and key.
     pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
+        }
         let invalid = |error: toml::de::Error| ConfigError::Invalid {
             path: path.to_owned(),
             message: in_plain_words(error.to_string().trim_end()),
@@ -280,12 +296,30 @@ fn in_plain_words(message: &str) -> String {
     ];
     let message =
         WORDS.iter().fold(message.to_owned(), |message, (name, words)| message.replace(name, words));
-    match message.split_once("expected struct ") {
+    let message = match message.split_once("expected struct ") {
         Some((before, name)) => {
             let rest = name.trim_start_matches(|letter: char| letter.is_alphanumeric());
             format!("{before}expected a section, with keys of its own{rest}")
         }
         None => message,
+    };
+    match elsewhere(&message) {
+        Some(place) => format!("{message}; {place}"),
+        None => message,
+    }
+}
+
+/// Where the field is that a message does not know in its section, if another section has one of that name.
+fn elsewhere(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("unknown field `")?;
+    let (name, _) = rest.split_once('`')?;
+    let mut rows = Vec::new();
+    flatten("", &Value::Table(Layers::defaults().merged), &mut rows);
+    let is_it = |key: &String| key.rsplit('.').next() == Some(name) && !key.contains('[');
+    let mut places = rows.into_iter().map(|(key, _)| key).filter(is_it);
+    match places.next()? {
+        top if top == name => Some(format!("`{name}` is at the top level, in no section")),
+        place => Some(format!("there is `{place}`")),
     }
 }
 
@@ -418,6 +452,39 @@ mod tests {
         assert!(unit.contains("line 3"), "{unit}");
         let unit = with_file("[risk]\nmax_quote_age = \"5 parsecs\"\n").expect_err("wrong unit").to_string();
         assert!(unit.contains("line 2") && unit.contains("duration"), "{unit}");
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
+        let set = |text: &str| Layers::defaults().set_text(text).expect_err("unknown").to_string();
+        assert!(set("runtime.threading=staged").contains("`threading` is at the top level"));
+        assert!(
+            set("runtime.listen=x").ends_with("; there is `metrics.listen`"),
+            "{}",
+            set("runtime.listen=x")
+        );
+        assert!(!set("runtime.nonsense=x").contains("there is"));
+        let file = with_file("[runtime]\nthreading = \"staged\"\n").expect_err("unknown").to_string();
+        assert!(file.contains("line 2") && file.ends_with("in no section"), "{file}");
+    }
+
+    #[test]
+    fn a_directory_that_is_none_and_a_list_of_no_waits_are_refused_where_they_stand() {
+        for dir in ["", "a\\u0000b", "\\u001b[2J"] {
+            let error = with_file(&format!("[journal]\n\ndir = \"{dir}\"\n")).expect_err(dir).to_string();
+            assert!(error.contains("line 3") && error.contains("is no directory"), "{error}");
+            assert!(!error.contains(['\0', '\u{1b}']), "{error:?}");
+        }
+        let error = Layers::defaults().set_text("journal.dir=").expect_err("empty").to_string();
+        assert!(error.contains("`journal.dir`"), "{error}");
+        let error = with_file("[runtime]\nwait = []\n").expect_err("none").to_string();
+        assert!(error.contains("line 2") && error.contains("one for each thread"), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_no_configuration() {
+        let error = Layers::defaults().file(Path::new("/dev/zero")).expect_err("endless").to_string();
+        assert!(error.contains("/dev/zero") && error.contains("1048576"), "{error}");
     }
 
     #[test]

@@ -22,8 +22,9 @@ use pawl_journal::record::Time;
 pub use files::{FeedFiles, NoTicks};
 use flags::FeedFlags;
 
-use crate::config::{Config, Layers, Loaded, resolve_instruments};
+use crate::config::{Config, Layers, Loaded, check, resolve_instruments};
 use crate::exit::message;
+use crate::session::Session;
 
 /// What an engine runs on, and with which settings.
 #[derive(Debug, Args)]
@@ -81,6 +82,15 @@ impl Inputs {
 pub fn models_beside(config: Option<&Path>) -> PathBuf {
     let folder = config.and_then(Path::parent).filter(|it| !it.as_os_str().is_empty());
     folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The session of a configuration over its feeds, which are opened at the beginning of a range. The same for who runs it
+/// and for who asks whether it would run.
+pub fn session(config: Config, models: PathBuf, range: TimeRange) -> anyhow::Result<Session> {
+    check(&config)?;
+    let instruments = instruments(&config)?;
+    let feeds = FeedFiles::find(&config, &instruments)?.open(&instruments, range)?;
+    Ok(Session::new(config, instruments, models, feeds))
 }
 
 /// The instruments of a configuration that has feeds.

@@ -88,12 +88,7 @@ pub fn summary_text(
     );
     if after.mode != Mode::Active {
         let since = if before.mode == Mode::Active { "" } else { ", as the run found it" };
-        let _ = writeln!(
-            out,
-            " {} ({}){since}: no order adds risk until `pawl ctl JOURNAL resume`, while an engine runs on it",
-            after.mode,
-            after.causes.join(", "),
-        );
+        let _ = writeln!(out, " {} ({}){since}", after.mode, after.causes.join(", "));
     }
 
     let _ = writeln!(out, "\nTime per step (ns)");

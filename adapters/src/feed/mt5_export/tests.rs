@@ -85,7 +85,7 @@ fn read_day(file: &str, symbol: &str) -> Option<Vec<FeedTick>> {
         assert!(now >= progress && now <= 1.0);
         progress = now;
     }
-    assert!((progress - 1.0).abs() < 1e-9, "{progress}");
+    assert_eq!(feed.progress(), Some(1.0));
     Some(ticks)
 }
 

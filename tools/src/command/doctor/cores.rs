@@ -4,6 +4,7 @@ use pawl_engine::runtime::list_text;
 
 use super::system::System;
 use super::{Advice, Check, Needs};
+use crate::config::crowded_spin;
 
 /// Time that a hypervisor may take away, in parts of ten thousand.
 const STEAL_MAX: u64 = 10;
@@ -37,6 +38,22 @@ pub(super) fn usable(system: &System, needs: &Needs) -> Check {
               for milliseconds at times",
     };
     Check::warn(NAME, found, advice)
+}
+
+/// Whether threads that wait leave their cores to those that work.
+pub(super) fn waiting(system: &System, needs: &Needs) -> Check {
+    const NAME: &str = "waiting";
+    match crowded_spin(needs.threading, &needs.waits, system.cores.usable().len()) {
+        None => Check::pass(NAME, "no thread keeps a core from another"),
+        Some(change) => {
+            let advice = Advice {
+                change,
+                command: "pawl run --set runtime.wait=yield".to_owned(),
+                why: "steps wait for the scheduler, some milliseconds each: a day takes hours",
+            };
+            Check::fail(NAME, "threads spin that share their cores", advice)
+        }
+    }
 }
 
 /// Whether the kernel keeps other work off the hot cores.
@@ -166,6 +183,7 @@ mod tests {
     use super::super::system::Fake;
     use super::*;
     use crate::config::{Config, CoreChoice, ThreadingChoice};
+    use pawl_engine::runtime::Wait;
 
     fn machine(online: &str, allowed: &str, isolated: &str) -> Fake {
         Fake::new()
@@ -195,6 +213,16 @@ mod tests {
         let system = machine("0-3", "0-1", "").system();
         assert_eq!(usable(&system, &needs(&system, None)).grade, Grade::Warn);
         assert_eq!(usable(&system, &needs(&system, Some(&[2, 3]))).grade, Grade::Fail, "not allowed");
+    }
+
+    #[test]
+    fn spinning_fails_where_threads_share_cores() {
+        let graded = |online: &str| {
+            let system = machine(online, online, "").system();
+            let needs = Needs { waits: vec![Wait::Spin], ..needs(&system, None) };
+            waiting(&system, &needs).grade
+        };
+        assert_eq!((graded("0"), graded("0-1")), (Grade::Fail, Grade::Pass));
     }
 
     #[test]

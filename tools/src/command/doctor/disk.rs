@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use pawl_journal::log::file_system_of;
+use pawl_journal::log::{JournalError, Reader, file_system_of, writer_alive};
+use rustix::fs::{Access, access};
 
 use super::{Advice, Check};
 
@@ -11,6 +12,49 @@ const SEGMENTS_MIN: u64 = 3;
 
 /// Segments under which a day may not fit.
 const SEGMENTS_FEW: u64 = 32;
+
+/// Whether a run could go on with the journal there, or begin one.
+pub(super) fn journal(journal: &Path) -> Check {
+    const NAME: &str = "journal";
+    let advice = |change, why| Advice {
+        change,
+        command:
+            "pawl run --journal DIR    (a journal, or an empty or new directory, that this user may write)"
+                .to_owned(),
+        why,
+    };
+    match usable(journal) {
+        Ok(_) if writer_alive(journal) => Check::warn(
+            NAME,
+            format!("an engine runs on {}", journal.display()),
+            advice("stop it first, or name another directory".to_owned(), "a second engine is refused"),
+        ),
+        Ok(found) => Check::pass(NAME, format!("{}, {found}", journal.display())),
+        Err(error) => Check::fail(
+            NAME,
+            format!("{} cannot be taken", journal.display()),
+            advice(error.to_string(), "a run on it is refused"),
+        ),
+    }
+}
+
+/// What is there for a run; an error is one that the run would get, too.
+fn usable(journal: &Path) -> Result<&'static str, JournalError> {
+    let there = existing(journal);
+    if !there.is_dir() {
+        return Err(JournalError::NotADirectory { path: there.to_owned() });
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|errno| JournalError::NotWritable { path: there.to_owned(), source: errno.into() })?;
+    if there != journal {
+        return Ok("to be made");
+    }
+    match Reader::open(journal) {
+        Ok(_) => Ok("to go on with"),
+        Err(JournalError::NoJournal { .. }) => Ok("empty"),
+        Err(error) => Err(error),
+    }
+}
 
 /// Whether mapped files are coherent there, and stay.
 pub(super) fn file_system(journal: &Path) -> Check {
@@ -55,7 +99,7 @@ fn room(free: Option<u64>, segment_bytes: u64) -> Check {
     const NAME: &str = "free space";
     let advice = |why| Advice {
         change: "make room, keep less, or write smaller segments".to_owned(),
-        command: "pawl prune JOURNAL --older-than 30d --apply".to_owned(),
+        command: "pawl prune JOURNAL --older-than 30d    (a look: with --apply it is done)".to_owned(),
         why,
     };
     let Some(free) = free else {
@@ -90,6 +134,29 @@ mod tests {
         assert_eq!(file_system(Path::new("/dev/shm/pawl-nothing/journal")).grade, Grade::Warn);
         let check = file_system(Path::new("/proc/journal"));
         assert!(check.grade == Grade::Fail && check.found.contains("proc"), "{check:?}");
+    }
+
+    #[test]
+    fn a_journal_that_no_run_would_take_fails_and_nothing_is_made() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (file, new) = (home.path().join("thesis.doc"), home.path().join("a/b"));
+        assert_eq!(journal(&new).grade, Grade::Pass);
+        assert_eq!(journal(home.path()).grade, Grade::Pass, "empty");
+        assert!(!home.path().join("a").exists());
+        std::fs::write(&file, "years of work").expect("written");
+        for (wrong, said) in [
+            (file.as_path(), "no directory"),
+            (&file.join("journal"), "no directory"),
+            (Path::new("/dev/null"), "no directory"),
+            (home.path(), "thesis.doc"),
+            (Path::new("/proc/journal"), "not writable"),
+        ] {
+            // Root may write everywhere; the file system's own check fails then.
+            let check = journal(wrong);
+            let change = check.advice.map(|advice| advice.change).unwrap_or_default();
+            let is_proc = wrong.starts_with("/proc") && check.grade == Grade::Pass;
+            assert!(is_proc || (check.grade == Grade::Fail && change.contains(said)), "{wrong:?}: {change}");
+        }
     }
 
     #[test]

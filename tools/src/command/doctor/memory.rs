@@ -8,6 +8,12 @@ use super::{Advice, Check, Needs};
 /// What a run has mapped when it locks its memory, at most, as a rule: the program, its models and its threads' heaps.
 const LOCKED_BYTES: u64 = 1 << 30;
 
+/// Files that a run has open at least: its journal, sockets and feeds, and a snapshot on its way.
+const FILES_MIN: u64 = 32;
+
+/// The same where metrics are read, and feeds are many.
+const FILES_FEW: u64 = 128;
+
 /// Whether the kernel stops threads to build huge pages for them.
 pub(super) fn huge_pages(system: &System) -> Check {
     const NAME: &str = "huge pages";
@@ -40,7 +46,7 @@ pub(super) fn lock(system: &System, needs: &Needs) -> Check {
     if limit == u64::MAX {
         return Check::pass(NAME, "unlimited");
     }
-    let found = format!("at most {} MiB", limit >> 20);
+    let found = format!("at most {}", size(limit));
     if limit >= LOCKED_BYTES {
         return Check::pass(NAME, found);
     }
@@ -53,6 +59,29 @@ pub(super) fn lock(system: &System, needs: &Needs) -> Check {
     match needs.lock_memory {
         LockMemory::Yes => Check::fail(NAME, format!("{found}, and runtime.lock_memory = true"), advice),
         LockMemory::Auto | LockMemory::No => Check::warn(NAME, found, advice),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
+}
+
+/// Whether a run may have as many files open as it comes to have.
+pub(super) fn open_files(system: &System) -> Check {
+    const NAME: &str = "open files";
+    let advice = || Advice {
+        change:
+            "raise the limit of open files (LimitNOFILE=1024 in a unit, --ulimit nofile=1024 for a container)"
+                .to_owned(),
+        command: "ulimit -n 1024".to_owned(),
+        why: "a run that cannot make its next segment adds no risk, then halts",
+    };
+    match system.limit("Max open files") {
+        None => Check::pass(NAME, "no limit is told"),
+        Some(u64::MAX) => Check::pass(NAME, "unlimited"),
+        Some(limit) if limit < FILES_MIN => Check::fail(NAME, format!("at most {limit}"), advice()),
+        Some(limit) if limit < FILES_FEW => Check::warn(NAME, format!("at most {limit}"), advice()),
+        Some(limit) => Check::pass(NAME, format!("at most {limit}")),
     }
 }
 
@@ -144,6 +173,23 @@ mod tests {
         }
         let capable = low.with("proc/self/status", "CapEff:\t0000000000004000\n");
         assert_eq!(with(&capable, LockMemory::Yes), Grade::Pass);
+    }
+
+    #[test]
+    fn a_limit_of_locked_memory_below_a_mebibyte_is_told_in_kibibytes() {
+        let found = |bytes: &str| {
+            let fake = limits("Max locked memory", bytes);
+            let system = fake.system();
+            lock(&system, &needs(&system, LockMemory::Auto)).found
+        };
+        assert_eq!((&found("65536")[..], &found("8388608")[..]), ("at most 64 KiB", "at most 8 MiB"));
+    }
+
+    #[test]
+    fn open_files_fail_where_a_run_cannot_do_and_warn_where_they_are_few() {
+        let grade = |limit: &str| open_files(&limits("Max open files", limit).system()).grade;
+        assert_eq!([grade("12"), grade("64"), grade("1024")], [Grade::Fail, Grade::Warn, Grade::Pass]);
+        assert_eq!((grade("unlimited"), open_files(&Fake::new().system()).grade), (Grade::Pass, Grade::Pass));
     }
 
     #[test]

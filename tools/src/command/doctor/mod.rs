@@ -4,42 +4,46 @@
 //! configuration --> needs --+
 //! system files (root) ------+--> checks: pass, warn or fail; what was found, what to change, with which command, and why
 //! journal's directory ------+
+//! what `pawl run` checks ---'
 //! ```
 //!
-//! Invariants: nothing is changed; everything but the journal's directory and the models is read below one root, so that
-//! tests play other machines.
+//! Invariants: nothing is changed; what the machine is, is read below one root, so that tests play other machines.
 
 mod cores;
 mod disk;
 mod memory;
 mod models;
+mod start;
 mod system;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pawl_engine::runtime::{Cores, LockMemory};
+use pawl_engine::runtime::{Cores, LockMemory, Threading, Wait};
+use pawl_journal::log::writer_alive;
 use serde::Serialize;
+use toml::Value;
 
 use self::system::System;
-use crate::config::{Config, CoreChoice, Layers, Loaded};
+use crate::config::{Config, CoreChoice, Layers, Loaded, Origin};
 use crate::exit::Exit;
+use crate::inputs::models_beside;
 use crate::machine;
 use crate::output::{Table, put, say};
 
 /// Check whether this machine is fit to run the engine, and say what to change and why.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  pawl doctor\n  pawl doctor --journal /data/journal --json\n  \
-    pawl doctor --config pawl.toml        what this configuration needs: its cores, its journal, its models\n\n\
-    Nothing is changed. Warnings cost latency; what fails keeps a run from starting, or from what it promises.\n\n\
+    pawl doctor --config pawl.toml        whether it would run: its values, feeds, models, cores, journal\n\n\
+    Nothing is changed. Every file of the configuration's feeds is looked into. Warnings cost latency; what fails keeps a run from starting, or from what it promises.\n\n\
     Exit codes: 0 nothing failed, 1 something failed, 2 the configuration cannot be read.")]
 pub struct Doctor {
     /// Check what this configuration needs
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the journal is to be; the configuration's directory, or this one
+    /// Where the journal is to be; the configuration's directory, or without one the disk of this one
     #[arg(long, value_name = "DIR")]
-    journal: Option<PathBuf>,
+    journal: Option<String>,
     /// Print the checks as JSON
     #[arg(long)]
     json: bool,
@@ -96,6 +100,8 @@ struct Needs {
     hot: Vec<usize>,
     /// How many of them it wants.
     wanted: usize,
+    threading: Threading,
+    waits: Vec<Wait>,
     lock_memory: LockMemory,
     segment_bytes: u64,
     journal: PathBuf,
@@ -111,6 +117,8 @@ impl Needs {
             hot: if machine.check(&hot).is_ok() { hot } else { Vec::new() },
             named,
             wanted: threading.threads(),
+            threading,
+            waits: config.runtime.wait.waits(),
             lock_memory: config.runtime.lock_memory,
             segment_bytes: config.journal.segment_bytes,
             journal,
@@ -121,17 +129,24 @@ impl Needs {
 impl Doctor {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
-        let loaded = self.config.as_deref().map(load).transpose()?;
-        let config = loaded.as_ref().map_or_else(Config::default, |loaded| loaded.config.clone());
-        let journal = match (&self.journal, &loaded) {
-            (Some(journal), _) => journal.clone(),
-            (None, Some(loaded)) => PathBuf::from(&loaded.config.journal.dir),
-            (None, None) => PathBuf::from("."),
-        };
+        let loaded = self.load()?;
+        let config = &loaded.config;
+        let is_named = self.config.is_some() || self.journal.is_some();
+        let journal = PathBuf::from(if is_named { &config.journal.dir } else { "." });
         let system = System::new(Path::new("/"));
-        let needs = Needs::of(&config, journal, &system.cores);
+        let needs = Needs::of(config, journal, &system.cores);
         let mut checks = checks(&system, &needs);
-        checks.push(models::onnx_runtime(self.config.as_deref(), config));
+        if is_named {
+            checks.push(disk::journal(&needs.journal));
+        }
+        if self.config.is_some() {
+            checks.extend(start::configuration(&loaded, models_beside(self.config.as_deref())));
+            if !config.metrics.listen.is_empty() {
+                checks.push(start::metrics(&config.metrics.listen, writer_alive(&needs.journal)));
+            }
+        } else {
+            checks.push(models::at_hand());
+        }
         let is_fit = checks.iter().all(|check| check.grade != Grade::Fail);
         if self.json {
             let described = machine::describe();
@@ -142,19 +157,29 @@ impl Doctor {
         }
         Ok(if is_fit { Exit::Yes } else { Exit::Finding })
     }
+
+    fn load(&self) -> anyhow::Result<Loaded> {
+        let mut layers = Layers::defaults();
+        if let Some(path) = &self.config {
+            layers.file(path)?;
+            layers.environment(|name| std::env::var(name).ok())?;
+        }
+        if let Some(journal) = &self.journal {
+            layers.set(
+                "journal.dir",
+                Value::String(journal.clone()),
+                Origin::Flag("--journal".to_owned()),
+            )?;
+        }
+        Ok(layers.finish()?)
+    }
 }
 
-fn load(path: &Path) -> anyhow::Result<Loaded> {
-    let mut layers = Layers::defaults();
-    layers.file(path)?;
-    layers.environment(|name| std::env::var(name).ok())?;
-    Ok(layers.finish()?)
-}
-
-/// Everything but the models.
+/// What the machine is, whatever is to run on it.
 fn checks(system: &System, needs: &Needs) -> Vec<Check> {
     vec![
         cores::usable(system, needs),
+        cores::waiting(system, needs),
         cores::isolation(system, needs),
         cores::governor(system, needs),
         cores::clock_source(system),
@@ -163,6 +188,7 @@ fn checks(system: &System, needs: &Needs) -> Vec<Check> {
         memory::lock(system, needs),
         memory::swap(system),
         memory::real_time(system, needs),
+        memory::open_files(system),
         disk::file_system(&needs.journal),
         disk::free_space(&needs.journal, needs.segment_bytes),
     ]
@@ -199,7 +225,7 @@ mod tests {
         let (system, home) = (empty.system(), tempfile::tempdir().expect("a directory"));
         let needs = Needs::of(&Config::default(), home.path().join("journal"), &system.cores);
         let checks = checks(&system, &needs);
-        assert_eq!(checks.len(), 11);
+        assert_eq!(checks.len(), 13);
         for check in &checks {
             assert!(!check.found.is_empty(), "{check:?}");
             assert_eq!(check.advice.is_none(), check.grade == Grade::Pass, "{check:?}");

@@ -2,77 +2,53 @@
 
 use std::path::{Path, PathBuf};
 
-use pawl_engine::inference::{Backend, InferenceError};
-use pawl_engine::instrument::Instrument;
-use pawl_engine::pipeline::PipelineError;
+use pawl_engine::inference::{Backend, LIBRARY_VARIABLE, OrtModel, OrtProblem};
 
 use super::{Advice, Check};
-use crate::config::{Config, resolve_instruments};
-use crate::exit::message;
-use crate::inputs::models_beside;
-use crate::session::Session;
 
 const NAME: &str = "ONNX Runtime";
 
-/// Whether every model of a configuration can be loaded; without one, whether the library is where the environment says.
-pub(super) fn onnx_runtime(file: Option<&Path>, config: Config) -> Check {
-    match file {
-        Some(_) => needed(backends(models_beside(file), config)),
-        None => at_hand(std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).as_deref()),
+/// Models that are there, each by what evaluates it.
+pub(super) fn needed(agents: Vec<(String, Backend)>) -> Check {
+    let by_runtime = |(agent, backend): (String, Backend)| (backend == Backend::OnnxRuntime).then_some(agent);
+    let agents: Vec<String> = agents.into_iter().filter_map(by_runtime).collect();
+    match agents.as_slice() {
+        [] => Check::pass(NAME, "no model needs it"),
+        agents => Check::pass(NAME, format!("loaded, for {}", agents.join(", "))),
     }
 }
 
-fn backends(models: PathBuf, config: Config) -> anyhow::Result<Vec<(String, Backend)>> {
-    if config.agent.iter().all(|agent| agent.model.is_none()) {
-        return Ok(Vec::new());
-    }
-    let mut instruments = resolve_instruments(&config)?;
-    if instruments.is_empty() {
-        // Feeds may come by flags; a model does not depend on what is traded.
-        instruments.extend(Instrument::well_known("EURUSD"));
-    }
-    Session::new(config, instruments, models, Vec::new()).backends()
+/// An agent's model that needs the library, where it is not.
+pub(super) fn missing(agent: &str, change: String) -> Check {
+    Check::fail(NAME, format!("agent {agent} needs it, and it is not there"), install(change))
 }
 
-fn needed(found: anyhow::Result<Vec<(String, Backend)>>) -> Check {
-    match found {
-        Ok(agents) => {
-            let by_runtime =
-                |(agent, backend): (String, Backend)| (backend == Backend::OnnxRuntime).then_some(agent);
-            let agents: Vec<String> = agents.into_iter().filter_map(by_runtime).collect();
-            match agents.as_slice() {
-                [] => Check::pass(NAME, "no model needs it"),
-                agents => Check::pass(NAME, format!("loaded, for {}", agents.join(", "))),
-            }
-        }
-        Err(error) => match error.downcast_ref() {
-            Some(PipelineError::Inference(InferenceError::RuntimeMissing { agent, .. })) => Check::fail(
-                NAME,
-                format!("agent {agent} needs it, and it is not there"),
-                install(message(&error)),
-            ),
-            _ => {
-                let advice = Advice {
-                    change: message(&error),
-                    command: "pawl run --config FILE --print-config".to_owned(),
-                    why: "a run with this configuration is refused",
-                };
-                Check::fail(NAME, "the models cannot be loaded", advice)
-            }
-        },
-    }
+/// Whether the library is where the environment says, for whatever configuration is to come.
+pub(super) fn at_hand() -> Check {
+    let path = std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    // The library is loaded before it looks at the model, which is none.
+    found(path.as_deref(), || match OrtModel::from_onnx(&[], 1) {
+        Err(OrtProblem::Missing { problem, .. }) => Err(problem),
+        _ => Ok(()),
+    })
 }
 
-fn at_hand(library: Option<&Path>) -> Check {
-    match library {
-        None => Check::pass(
+fn found(library: Option<&Path>, load: impl FnOnce() -> Result<(), String>) -> Check {
+    let Some(path) = library else {
+        return Check::pass(
             NAME,
             "ORT_DYLIB_PATH is not set; only models that are neither trees nor linear need it",
-        ),
-        Some(path) if path.is_file() => Check::pass(NAME, path.display().to_string()),
-        Some(path) => {
-            let change = "point ORT_DYLIB_PATH to the library, or unset it".to_owned();
-            Check::warn(NAME, format!("ORT_DYLIB_PATH = {} is no file", path.display()), install(change))
+        );
+    };
+    match load() {
+        Ok(()) => Check::pass(NAME, path.display().to_string()),
+        Err(problem) => {
+            let change = format!("point ORT_DYLIB_PATH to the library, or unset it ({problem})");
+            Check::warn(
+                NAME,
+                format!("ORT_DYLIB_PATH = {} is not the library", path.display()),
+                install(change),
+            )
         }
     }
 }
@@ -92,31 +68,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_that_no_model_needs_passes_and_one_that_is_not_where_it_should_be_warns() {
-        let home = tempfile::tempdir().expect("a directory");
-        let library = home.path().join("libonnxruntime.so");
-        assert_eq!(at_hand(None).grade, Grade::Pass);
-        assert_eq!(at_hand(Some(&library)).grade, Grade::Warn);
-        std::fs::write(&library, "").expect("written");
-        assert_eq!(at_hand(Some(&library)).grade, Grade::Pass);
+    fn a_library_that_no_model_needs_passes_and_what_cannot_be_loaded_for_one_warns() {
+        let library = Path::new("libonnxruntime.so");
+        assert_eq!(found(None, || Err("not asked".to_owned())).grade, Grade::Pass);
+        assert_eq!(found(Some(library), || Ok(())).grade, Grade::Pass);
+        let check = found(Some(library), || Err("no symbol OrtGetApiBase".to_owned()));
+        assert_eq!(check.grade, Grade::Warn);
+        assert!(check.advice.expect("advice").change.contains("no symbol"));
     }
 
     #[test]
-    fn a_model_that_cannot_be_loaded_fails_by_the_name_of_its_agent() {
-        let agents = |backend| Ok(vec![("fast".to_owned(), Backend::Native), ("slow".to_owned(), backend)]);
+    fn agents_are_named_whose_models_need_it() {
+        let agents = |backend| vec![("fast".to_owned(), Backend::Native), ("slow".to_owned(), backend)];
         assert_eq!(needed(agents(Backend::Native)).found, "no model needs it");
         assert_eq!(needed(agents(Backend::OnnxRuntime)).found, "loaded, for slow");
-        let missing = InferenceError::RuntimeMissing {
-            agent: "slow".into(),
-            directory: "models/slow".into(),
-            reason: "it is an MLP".into(),
-            path: "libonnxruntime.so".into(),
-            problem: "no such file".into(),
-        };
-        let check = needed(Err(PipelineError::from(missing).into()));
-        assert!(check.grade == Grade::Fail && check.found.contains("agent slow"), "{check:?}");
-        let check = needed(Err(anyhow::anyhow!("risk.max_position = -1 must be above 0")));
-        assert!(check.grade == Grade::Fail, "{check:?}");
-        assert!(check.advice.expect("advice").change.contains("risk.max_position"));
     }
 }

@@ -1,6 +1,5 @@
-//! A frame: one look at an engine's counters and at everybody who follows its journal, as text and as JSON.
+//! A frame: one look at an engine's counters and at everybody who follows its journal, and the same as JSON.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,26 +14,29 @@ use pawl_journal::record::Time;
 use serde_json::{Map, Value, json};
 
 use crate::machine;
-use crate::output::{Table, thousands, time_text};
+use crate::output::time_text;
 
-/// Counters of a running engine that are older than this are not its own.
+/// An engine that has not written its counters for so long does not run as it should, or they are not its own.
 const STALE: Duration = Duration::from_secs(3);
 
 /// One look.
 pub struct Frame {
-    reading: Reading,
-    before: Option<Reading>,
-    names: LabelNames,
-    state: State,
-    age: Duration,
-    tailers: Vec<Tailer>,
+    pub(super) reading: Reading,
+    pub(super) before: Option<Reading>,
+    pub(super) names: LabelNames,
+    pub(super) state: State,
+    /// How long ago the counters were written.
+    pub(super) age: Duration,
+    pub(super) tailers: Vec<Tailer>,
 }
 
 /// How the engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// It runs, and counts.
     Running,
+    /// It is there, and has not counted for a while.
+    Silent,
     /// It ended in order.
     Ended,
     /// It is gone and did not say that it ended.
@@ -43,14 +45,38 @@ enum State {
     Uncounted,
 }
 
+impl State {
+    /// By what the counters say of their engine, whether an engine has the journal, whether there is a process of the
+    /// number that they name, and how old they are.
+    fn of(is_ended: bool, is_alive: bool, is_there: bool, age: Duration) -> Self {
+        match (is_alive, is_ended) {
+            (false, true) => Self::Ended,
+            (false, false) => Self::Died,
+            (true, false) if age < STALE => Self::Running,
+            (true, false) if is_there => Self::Silent,
+            (true, _) => Self::Uncounted,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Silent => "silent",
+            Self::Ended => "ended",
+            Self::Died => "died",
+            Self::Uncounted => "uncounted",
+        }
+    }
+}
+
 /// Somebody who follows the journal.
-struct Tailer {
-    name: String,
-    kind: &'static str,
-    next: u64,
+pub(super) struct Tailer {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) next: u64,
     /// Its process; for a cursor whether somebody has it.
-    pid: Option<u32>,
-    is_in_use: bool,
+    pub(super) pid: Option<u32>,
+    pub(super) is_in_use: bool,
 }
 
 impl Frame {
@@ -69,12 +95,8 @@ impl Frame {
         let is_alive = writer_alive(journal);
         let reading = CountersFile::read(journal)?;
         let age = since(reading.time, machine::now());
-        let state = match (reading.is_ended, is_alive) {
-            (false, true) if age < STALE => State::Running,
-            (_, true) => State::Uncounted,
-            (true, false) => State::Ended,
-            (false, false) => State::Died,
-        };
+        let is_there = Path::new("/proc").join(reading.pid.to_string()).exists();
+        let state = State::of(reading.is_ended, is_alive, is_there, age);
         // Another run began in between: nothing is older than its beginning.
         let before = before.filter(|it| (it.pid, it.started) == (reading.pid, reading.started));
         let tailers = tailers(journal, &reading, state)?;
@@ -83,14 +105,14 @@ impl Frame {
 
     /// Whether there is more to come.
     pub fn is_running(&self) -> bool {
-        self.state == State::Running
+        matches!(self.state, State::Running | State::Silent)
     }
 
-    fn get(&self, family: Family) -> u64 {
+    pub(super) fn get(&self, family: Family) -> u64 {
         self.reading.values.value(&family, 0)
     }
 
-    fn total(&self, family: Family) -> u64 {
+    pub(super) fn total(&self, family: Family) -> u64 {
         self.reading.values.total(&family)
     }
 
@@ -100,14 +122,14 @@ impl Frame {
         since(from, self.reading.time).as_secs_f64()
     }
 
-    fn rate(&self, family: Family) -> f64 {
+    pub(super) fn rate(&self, family: Family) -> f64 {
         let before = self.before.as_ref().map_or(0, |it| it.values.total(&family));
         let seconds = self.seconds();
         if seconds > 0.0 { self.total(family).saturating_sub(before) as f64 / seconds } else { 0.0 }
     }
 
     /// Every histogram that has counted something, by what it is called: over the run, and since the look before.
-    fn latencies(&self) -> Vec<(String, Distribution, Distribution)> {
+    pub(super) fn latencies(&self) -> Vec<(String, Distribution, Distribution)> {
         let stages =
             STAGES.iter().enumerate().map(|(index, stage)| (at::STAGE_LATENCY, index, (*stage).to_owned()));
         let gateway = [
@@ -130,7 +152,7 @@ impl Frame {
     }
 
     /// The values of a family that are not zero, by their labels.
-    fn counted(&self, family: &Family) -> Vec<(String, u64)> {
+    pub(super) fn counted(&self, family: &Family) -> Vec<(String, u64)> {
         let value = |index| {
             let count = self.reading.values.value(family, index);
             let label = family.label.value(index, &self.names).unwrap_or_else(|| index.to_string());
@@ -139,133 +161,8 @@ impl Frame {
         (0..family.len).filter_map(value).collect()
     }
 
-    fn behind(&self, next: u64) -> u64 {
+    pub(super) fn behind(&self, next: u64) -> u64 {
         (self.get(at::COMMITTED) + 1).saturating_sub(next)
-    }
-
-    /// The frame for people.
-    pub fn text(&self, journal: &Path) -> String {
-        let mut out = String::new();
-        let reading = &self.reading;
-        let state = match self.state {
-            State::Running => "running".to_owned(),
-            State::Ended => {
-                format!("ended {} ago; no engine runs, these are its last values", age_text(self.age))
-            }
-            State::Died => format!(
-                "the engine is gone without ending its run; its last values, of {} ago",
-                age_text(self.age)
-            ),
-            State::Uncounted => format!(
-                "an engine runs that does not count (runtime.counters = false); the values are {} old",
-                age_text(self.age)
-            ),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "{}  pid {}  {state}", journal.display(), reading.pid);
-        let _ = writeln!(
-            out,
-            "{}  {} halts  event time {}  feeds {:.1}%  up {}\n",
-            mode(self.get(at::MODE)),
-            self.get(at::HALTS),
-            &time_text(Time(self.get(at::EVENT_TIME).cast_signed()))[..19],
-            self.get(at::FEED_PROGRESS) as f64 / 1e4,
-            age_text(since(reading.started, reading.time)),
-        );
-        let _ = write!(out, "{}\n{}", self.rates_table(), self.latency_table());
-        if !self.tailers.is_empty() {
-            let _ = write!(out, "\n{}", self.tailers_table());
-        }
-        for (title, family) in [
-            ("refused", at::REFUSALS),
-            ("reports", at::REPORTS),
-            ("rejected", at::REJECTS),
-            ("alerts", at::ALERTS),
-            ("flagged", at::FLAGGED),
-        ] {
-            let counted: Vec<_> = self
-                .counted(&family)
-                .iter()
-                .map(|(label, count)| format!("{label} {}", thousands(*count)))
-                .collect();
-            if !counted.is_empty() {
-                let _ = writeln!(out, " {title:<9} {}", counted.join(", "));
-            }
-        }
-        if self.get(at::SYNC_FAILED) > 0 {
-            let _ = writeln!(out, " a sync has failed: nothing becomes durable any more");
-        }
-        out
-    }
-
-    fn rates_table(&self) -> Table {
-        let mut table = Table::new(&["", "a second", "in all", "", ""]);
-        let ring = match self.get(at::RING_SLOTS) {
-            0 => "none".to_owned(),
-            slots => format!(
-                "{} of {slots}, most {}",
-                self.get(at::RING_OCCUPANCY),
-                self.get(at::RING_OCCUPANCY_MAX)
-            ),
-        };
-        let supply = ["enough", "low", "out"][self.get(at::SUPPLY).min(2) as usize];
-        let beside = [
-            ("published", thousands(self.get(at::PUBLISHED))),
-            ("committed", thousands(self.get(at::COMMITTED))),
-            ("durable", thousands(self.get(at::DURABLE))),
-            ("in the ring", format!("{ring}, full {} times", thousands(self.get(at::RING_FULL)))),
-            ("journal", format!("{} segments begun, {supply} ready", thousands(self.get(at::ROLLS)))),
-        ];
-        let families = [
-            ("ticks", at::TICKS),
-            ("steps", at::STEPS),
-            ("predictions", at::PREDICTIONS),
-            ("orders", at::ORDERS),
-            ("ticks left out", at::DROPPED),
-        ];
-        for ((name, family), (place, value)) in families.into_iter().zip(beside) {
-            let rate = thousands(self.rate(family).round() as u64);
-            table.row([name.to_owned(), rate, thousands(self.total(family)), format!("   {place}"), value]);
-        }
-        table.numbers_from(1);
-        table
-    }
-
-    fn latency_table(&self) -> Table {
-        let heads = ["ns", "now p50", "p99", "run p50", "p90", "p99", "p99.9", "most", "count"];
-        let mut table = Table::new(&heads);
-        for (name, run, now) in self.latencies() {
-            let recent =
-                |share| if now.count() > 0 { thousands(now.quantile(share)) } else { "-".to_owned() };
-            let whole = |share| thousands(run.quantile(share));
-            table.row([
-                name,
-                recent(0.5),
-                recent(0.99),
-                whole(0.5),
-                whole(0.9),
-                whole(0.99),
-                whole(0.999),
-                thousands(run.highest()),
-                thousands(run.count()),
-            ]);
-        }
-        table.numbers_from(1);
-        table
-    }
-
-    fn tailers_table(&self) -> Table {
-        let mut table = Table::new(&["tailer", "", "next step", "steps behind"]);
-        for it in &self.tailers {
-            let kind = match (it.kind, it.pid) {
-                (kind, Some(pid)) => format!("{kind} {pid}"),
-                ("cursor", None) if it.is_in_use => "cursor in use".to_owned(),
-                (kind, None) => kind.to_owned(),
-            };
-            table.row([it.name.clone(), kind, thousands(it.next), thousands(self.behind(it.next))]);
-        }
-        table.numbers_from(2);
-        table
     }
 
     /// The frame for programs.
@@ -280,15 +177,9 @@ impl Frame {
                 "next": it.next, "behind": self.behind(it.next),
             })
         });
-        let state = match self.state {
-            State::Running => "running",
-            State::Ended => "ended",
-            State::Died => "died",
-            State::Uncounted => "uncounted",
-        };
         json!({
             "journal": journal.display().to_string(),
-            "state": state,
+            "state": self.state.name(),
             "pid": self.reading.pid,
             "started": time_text(self.reading.started),
             "time": time_text(self.reading.time),
@@ -339,7 +230,7 @@ impl Frame {
 /// Everybody who follows the journal and can be seen: the gateway, live followers, and cursors where they were saved.
 fn tailers(journal: &Path, reading: &Reading, state: State) -> Result<Vec<Tailer>, CountersError> {
     let mut tailers = Vec::new();
-    if state == State::Running {
+    if matches!(state, State::Running | State::Silent) {
         let next = reading.values.value(&at::RELEASED, 0) + 1;
         let gateway = Tailer { name: "gateway".into(), kind: "engine", next, pid: None, is_in_use: true };
         tailers.push(gateway);
@@ -359,7 +250,7 @@ fn tailers(journal: &Path, reading: &Reading, state: State) -> Result<Vec<Tailer
     Ok(tailers)
 }
 
-fn mode(code: u64) -> Mode {
+pub(super) fn mode(code: u64) -> Mode {
     Mode::from_code(u16::try_from(code).unwrap_or(u16::MAX))
 }
 
@@ -375,17 +266,30 @@ fn percentiles(it: &Distribution) -> Value {
     })
 }
 
-fn since(from: Time, to: Time) -> Duration {
+pub(super) fn since(from: Time, to: Time) -> Duration {
     Duration::from_nanos(to.0.saturating_sub(from.0).max(0).unsigned_abs())
 }
 
-/// A length of time in the largest unit of which it has at least two; below two minutes in seconds.
-fn age_text(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match [(86_400, "d"), (3_600, "h"), (60, "min")].iter().find(|(unit, _)| seconds >= 2 * unit) {
-        Some((unit, name)) => format!("{} {name}", seconds / unit),
-        None => format!("{:.1} s", age.as_secs_f64()),
+const _: () = assert!(PUBLISH.as_millis() * 10 < STALE.as_millis(), "a slow publisher is not a stale one");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_stopped_writing_is_told_from_one_whose_counters_these_are_not() {
+        let (now, late) = (Duration::from_millis(99), STALE);
+        let states = |is_ended, is_alive, is_there| {
+            [now, late].map(|age| State::of(is_ended, is_alive, is_there, age))
+        };
+        assert_eq!(states(false, true, true), [State::Running, State::Silent]);
+        assert_eq!(
+            states(false, true, false),
+            [State::Running, State::Uncounted],
+            "another one that does not count"
+        );
+        assert_eq!(states(true, true, true), [State::Uncounted; 2], "the next one has not begun to count");
+        assert_eq!(states(true, false, false), [State::Ended; 2]);
+        assert_eq!(states(false, false, false), [State::Died; 2]);
     }
 }
-
-const _: () = assert!(PUBLISH.as_millis() * 10 < STALE.as_millis(), "a slow publisher is not a stale one");

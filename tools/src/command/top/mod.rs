@@ -1,12 +1,14 @@
 //! `pawl top`: watch an engine: rates, lag, watermarks, latencies, refusals, read from its counters.
 //!
 //! ```text
-//!  JOURNAL/counters, cursors/, followers/ --read--> Frame --> a screen that redraws itself, lines of JSON, or one look
+//!  JOURNAL/counters, cursors/, followers/ --read--> Frame --> page --> a screen that redraws itself, or one look
+//!                                                     `-----> lines of JSON
 //! ```
 //!
 //! Invariants: the engine is not asked and nothing is written; the terminal is put back as it was, however this ends.
 
 mod frame;
+mod page;
 mod screen;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use pawl_engine::runtime::counters::catalogue::LabelNames;
 use pawl_replay::settings_of;
 
 use self::frame::Frame;
+use self::page::page;
 use self::screen::Screen;
 use crate::exit::Exit;
 use crate::output::{put, say};
@@ -33,7 +36,8 @@ const LOOK: Duration = Duration::from_millis(100);
     The first look shows rates since the run began, every other one those since the look before. `q` or Ctrl-C ends it. \
     Where stdout is no terminal, and with --json, one look follows the other until the engine ends.\n\n\
     The values are those of the file `counters` in the journal, which the engine writes ten times a second: they are \
-    there after it ended or died, too, and the first line says so. Percentiles are within 6.25 %. A program that follows \
+    there after it ended or died, too, and the first line says so; an engine that has not written for three seconds is called silent. \
+    A narrow terminal gets fewer columns. Percentiles are within 6.25 %. A program that follows \
     the journal is seen while it lives (`pawl tail --follow`) if it may write there, and by its cursor where it was last saved.\n\n\
     Exit codes: 0 done; 2 no journal, no counters, or another version's or damaged ones.")]
 pub struct Top {
@@ -82,7 +86,7 @@ impl Top {
         if self.json {
             say!("{}", frame.json(&self.journal));
         } else {
-            put!("{}", frame.text(&self.journal));
+            put!("{}", page(frame, &self.journal, Screen::columns_of_stdout().unwrap_or(usize::MAX)));
         }
         Ok(())
     }
@@ -92,7 +96,7 @@ impl Top {
         let stop = stop_on_signals()?;
         let mut screen = Screen::open()?;
         loop {
-            screen.draw(&frame.text(&self.journal))?;
+            screen.draw(|columns| page(&frame, &self.journal, columns))?;
             let deadline = Instant::now() + self.interval;
             while Instant::now() < deadline {
                 let wait = LOOK.min(deadline.saturating_duration_since(Instant::now()));
