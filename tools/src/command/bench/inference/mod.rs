@@ -30,8 +30,8 @@ use self::lane::{CALLS, Evaluator, Lane, drive};
 #[command(
     after_help = "Examples:\n  pawl bench inference\n  pawl bench inference --only xgboost --rate 10000\n  \
     ORT_DYLIB_PATH=/opt/onnxruntime/libonnxruntime.so pawl bench inference\n  pawl bench inference --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed; without ONNX Runtime its rows are left out),\n\
-    1 what was measured gave a wrong answer, 2 could not measure, 3 interrupted, 130 interrupted a second time. The whole takes about a minute.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed; without ONNX Runtime its rows are left out), \
+    1 what was measured gave a wrong answer, 2 could not measure, 3 interrupted, 130 interrupted a second time. The whole takes about a minute. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Inference {

@@ -29,9 +29,9 @@ use crate::measure::{Conditions, Cores, Place, Sections, Stop};
 #[command(
     after_help = "Examples:\n  pawl bench journal\n  pawl bench journal --dir /data --seconds 60 --open-gib 10\n  \
     pawl bench journal --only lag,append --rate 500000\n  pawl bench journal --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. The whole takes about three\n\
-    minutes.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. The whole takes about three \
+    minutes. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Journal {

@@ -48,11 +48,11 @@ const STEP_BYTES: u64 = 600;
 #[command(
     after_help = "Examples:\n  pawl bench latency\n  pawl bench latency --data ../shared/data --seconds 10 --chart latency.html\n  \
     pawl bench latency --rates 100000 --only durability --histograms .\n  pawl bench latency --stall-ms 50 --rates 10000\n\n\
-    Ticks come when a schedule says so that is fixed before, however long the engine takes. `from due` counts from the\n\
+    Ticks come when a schedule says so that is fixed before, however long the engine takes. `from due` counts from the \
     schedule; `from published` from where the engine had put the tick into its ring. --stall-ms shows what that is for.\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. The whole takes about three\n\
-    minutes.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. The whole takes about three \
+    minutes. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Latency {

@@ -28,8 +28,8 @@ use session::{Recorded, With};
 #[command(
     after_help = "Examples:\n  pawl bench replay\n  pawl bench replay --dir /data --steps 10000000\n  \
     pawl bench replay --only speed\n  pawl bench replay --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. Writing the sessions takes longer than measuring.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. Writing the sessions takes longer than measuring. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Replay {

@@ -31,8 +31,8 @@ use hop::Hop;
 #[command(
     after_help = "Examples:\n  pawl bench ring\n  pawl bench ring --rates 100000,1000000 --seconds 10\n  \
     pawl bench ring --only paced --json\n\n\
-    Exit codes: 0 measured, 2 could not measure (it needs two cores), 3 interrupted, 130 interrupted a second time. The whole takes about a\n\
-    minute.\n\
+    Exit codes: 0 measured, 2 could not measure (it needs two cores), 3 interrupted, 130 interrupted a second time. The whole takes about a \
+    minute. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Ring {
