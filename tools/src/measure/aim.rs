@@ -79,7 +79,7 @@ impl Aim {
         let sign = match (self.at_least, self.bound == 0.0) {
             (true, _) => ">= ",
             (false, false) => "<= ",
-            (false, true) => "",
+            (false, true) => "= ",
         };
         format!("{}{formula}", format!("{sign}{bound} {}", self.unit).trim_end())
     }
@@ -131,7 +131,7 @@ mod tests {
         let aim = Aim::at_most("p50", 1532.0, 4856.0, "ns").made_of("2 x floor");
         assert_eq!(aim.to_string(), "aim: p50 <= 4,856 ns (2 x floor): 1,532 ns, met");
         let aim = Aim::at_most("allocations", 0.0, 0.0, "");
-        assert_eq!(aim.to_string(), "aim: allocations 0: 0, met");
+        assert_eq!(aim.to_string(), "aim: allocations = 0: 0, met");
     }
 
     #[test]

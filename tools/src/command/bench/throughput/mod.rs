@@ -365,7 +365,7 @@ impl fmt::Display for Measured {
             let mut cells = vec![row.name.clone()];
             cells.extend([median, min, max].map(|rate| thousands(rate as u64)));
             cells.push(format!("{:.2} x", row.to_first));
-            cells.push(format!("{:.0}", row.nanoseconds_per_step));
+            cells.push(thousands(row.nanoseconds_per_step.round() as u64));
             cells.extend([row.ticks, row.steps, row.orders].map(thousands));
             if counts {
                 cells.push(row.allocations.map_or_else(|| "-".to_owned(), thousands));
