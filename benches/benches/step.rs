@@ -117,7 +117,7 @@ fn measure(name: &'static str, ticks: &[FeedTick], columns: &[String], journaled
         sequence = Sequence(sequence.0 + 1);
         let start = Instant::now();
         input.begin(&mut step, sequence, now);
-        pipeline.run(&mut step, |_| {});
+        pipeline.run(&mut step);
         if journaled {
             journal.append(&step).expect("appended");
         }

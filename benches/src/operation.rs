@@ -130,7 +130,7 @@ impl Stages {
         tick.source_sequence = self.number;
         let input = Input::Tick(tick.record(FeedId(0), TickMarks::NONE));
         input.begin(&mut self.step, Sequence(self.number), tick.time);
-        self.pipeline.run(&mut self.step, |_| {});
+        self.pipeline.run(&mut self.step);
         &self.step
     }
 }

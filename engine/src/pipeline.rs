@@ -94,6 +94,13 @@ pub(crate) struct Checkpoints {
     next: Sequence,
 }
 
+/// How much of a closed step was decided: checkpoint and stamps are behind it.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a step that is not taken into the output hash breaks its chain"]
+pub(crate) struct Decided {
+    bytes: usize,
+}
+
 /// Hashes of what the stages hold after a step, in pipeline order.
 pub(crate) type StageHashes = [u64; 4];
 
@@ -123,12 +130,18 @@ impl Closing {
 
     /// Closes a step that has passed every stage; a checkpoint is made of what they hold.
     #[inline]
-    pub(crate) fn close(&mut self, step: &mut Step, held: Option<StageHashes>) {
-        let output = self.output.after_stages(step);
+    pub(crate) fn close(&self, step: &mut Step, held: Option<StageHashes>) -> Decided {
+        let decided = Decided { bytes: step.bytes().len() };
         if let Some(held) = held {
             self.checkpoint(step, held);
         }
-        self.output = output;
+        decided
+    }
+
+    /// Takes a closed step into the output hash. Nothing in the step depends on it, so it can be committed before.
+    #[inline]
+    pub(crate) fn chain(&mut self, step: &Step, decided: Decided) {
+        self.output = self.output.after_decided(step, decided.bytes);
     }
 
     #[cold]
@@ -300,9 +313,17 @@ impl Pipeline {
         state::load(self, words)
     }
 
-    /// Completes a step that holds its input. `passed` is called after each stage.
+    /// Completes a step that holds its input.
     #[inline]
-    pub fn run(&mut self, step: &mut Step, mut passed: impl FnMut(Passed)) {
+    pub fn run(&mut self, step: &mut Step) {
+        let decided = self.complete(step, |_| {});
+        self.chain(step, decided);
+    }
+
+    /// Completes a step that holds its input, and leaves the output hash to [`Self::chain`]. `passed` is called after each
+    /// stage.
+    #[inline]
+    pub(crate) fn complete(&mut self, step: &mut Step, mut passed: impl FnMut(Passed)) -> Decided {
         witnessed(&mut self.panicked, Passed::Feature, &mut self.feature, step);
         passed(Passed::Feature);
         witnessed(&mut self.panicked, Passed::Inference, &mut self.inference, step);
@@ -312,7 +333,13 @@ impl Pipeline {
         witnessed(&mut self.panicked, Passed::Order, &mut self.order, step);
         passed(Passed::Order);
         let held = self.end.checkpoints.is_due(step.sequence()).then(|| self.hashes());
-        self.end.close(step, held);
+        self.end.close(step, held)
+    }
+
+    /// Takes a completed step into the output hash.
+    #[inline]
+    pub(crate) fn chain(&mut self, step: &Step, decided: Decided) {
+        self.end.chain(step, decided);
     }
 
     /// Takes note of a step that passes no stage: the first of a run, or the last of one that failed. Behind the first
@@ -376,7 +403,7 @@ impl Pipeline {
             Some(Kind::RunStarted | Kind::RunEnded) => self.pass_by(scratch.view()),
             _ => {
                 supply(&mut self.inference, recorded);
-                self.run(scratch, |_| {});
+                self.run(scratch);
             }
         }
     }

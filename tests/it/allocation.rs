@@ -101,7 +101,7 @@ fn a_step_allocates_nothing_after_warm_up() {
             let before = allocations();
             sequence = Sequence(sequence.0 + 1);
             input.begin(&mut step, sequence, time.max(appender.last_time()));
-            pipeline.run(&mut step, |_| {});
+            pipeline.run(&mut step);
             appender.append(&step).expect("appended");
             if let Input::Tick(tick) = &input {
                 venue.on_tick(tick, time);

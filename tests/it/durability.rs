@@ -144,7 +144,7 @@ fn what_the_engine_asked_of_itself_is_told_with_its_reason_wherever_one_looks() 
         reason: CommandReason::JOURNAL_LOW,
         ..Command::default()
     });
-    rerun.pipeline.run(&mut step, |_| {});
+    rerun.pipeline.run(&mut step);
     appender.append(&step).expect("appended");
     appender.seal(SealReason::Ended).expect("sealed");
 

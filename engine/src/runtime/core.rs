@@ -67,12 +67,16 @@ impl Core {
             let clock = &writer.clock;
             let received = envelope.received;
             let mut stamps = begun(clock, received, envelope.published, taken(clock));
-            pipeline.run(step, |passed| set(&mut stamps, passed, clock.stamp(received, clock.now())));
-            writer.commit_stamped(step, pipeline.risk.mode(), received, &mut stamps)
+            let decided =
+                pipeline.complete(step, |it| set(&mut stamps, it, clock.stamp(received, clock.now())));
+            writer.commit_stamped(step, pipeline.risk.mode(), received, &mut stamps)?;
+            pipeline.chain(step, decided);
         } else {
-            pipeline.run(step, |_| {});
-            writer.commit(step, pipeline.risk.mode())
+            let decided = pipeline.complete(step, |_| {});
+            writer.commit(step, pipeline.risk.mode())?;
+            pipeline.chain(step, decided);
         }
+        Ok(())
     }
 
     /// Lets the threads behind the journal have what they asked of its writer.

@@ -154,7 +154,7 @@ impl Edge {
             if self.stop.load(Ordering::Relaxed) {
                 break EndReason::STOPPED;
             }
-            self.gateway.pump()?;
+            self.gateway.pump(self.published)?;
             if self.is_reconciling {
                 self.reconcile(line)?;
             }
@@ -328,7 +328,7 @@ impl Edge {
             if line.is_broken() {
                 return Err(RunError::PipelineGone);
             }
-            self.gateway.pump()?;
+            self.gateway.pump(self.published)?;
             self.waiter.pause();
         }
         Ok(())
@@ -338,7 +338,7 @@ impl Edge {
     fn settle(&mut self, line: &mut Line) -> Result<(), RunError> {
         self.waiter.reset();
         while self.gateway.seen() < self.published {
-            self.gateway.pump()?;
+            self.gateway.pump(self.published)?;
             self.wait(line)?;
         }
         self.answer_all(self.published);
@@ -444,7 +444,7 @@ impl Edge {
         line.tend()?;
         if line.is_broken() {
             // What it committed before it went may leave; why it went is told by its own error.
-            self.gateway.pump()?;
+            self.gateway.pump(self.published)?;
             return Err(RunError::PipelineGone);
         }
         Ok(())

@@ -28,7 +28,7 @@ use crate::port::Venue;
 struct Held {
     sequence: Sequence,
     time: Time,
-    /// When the gateway found the step.
+    /// When the gateway found the step; told in gated mode alone.
     found: Instant,
     /// Wall-clock time of receipt and nanoseconds from there to publishing, if the step has stamps.
     published: Option<(Time, u32)>,
@@ -88,35 +88,47 @@ impl Gateway {
         self.counters = counters;
     }
 
-    /// Takes every committed step that it has not seen to the venue; in gated mode up to the first step with orders
-    /// that is not durable.
+    /// Takes every committed step that it has not seen to the venue, of those that are published; in gated mode up to the
+    /// first step with orders that is not durable.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read; [`JournalError::SyncFailed`] if there are orders and nothing
     /// will become durable any more.
     #[inline]
-    pub(crate) fn pump(&mut self) -> Result<(), JournalError> {
-        let pumped = self.pump_steps();
+    pub(crate) fn pump(&mut self, published: Sequence) -> Result<(), JournalError> {
+        if self.seen >= published {
+            return Ok(());
+        }
+        let pumped = self.pump_steps(published);
         self.counters.seen(self.seen);
         pumped
     }
 
     #[inline]
-    fn pump_steps(&mut self) -> Result<(), JournalError> {
+    fn pump_steps(&mut self, published: Sequence) -> Result<(), JournalError> {
         if self.held.is_some() && !self.release()? {
             return Ok(());
         }
-        while let Some(frame) = self.tailer.poll()? {
+        while self.seen < published
+            && let Some(frame) = self.tailer.poll()?
+        {
             let step = frame.step();
             self.seen_time = step.time();
             if !step.has_orders() {
                 self.seen = step.sequence();
                 continue;
             }
-            self.orders.extend(step.all::<OrderRequest>().copied());
-            let published = step.get::<Stamps>().map(|it| (it.received, it.published_ns));
+            let mut published = None;
+            for record in step.records() {
+                if let Some(request) = record.get::<OrderRequest>() {
+                    self.orders.push(*request);
+                } else if let Some(stamps) = record.get::<Stamps>() {
+                    published = Some((stamps.received, stamps.published_ns));
+                }
+            }
             let sequence = step.sequence();
-            self.held = Some(Held { sequence, time: step.time(), found: self.clock.now(), published });
+            let found = if self.is_gated { self.clock.now() } else { Instant::default() };
+            self.held = Some(Held { sequence, time: step.time(), found, published });
             if !self.release()? {
                 self.health.request(sequence);
                 break;

@@ -123,13 +123,14 @@ impl Last {
     #[inline]
     fn commit(&mut self, growing: &mut Growing) -> Result<(), Stop> {
         let is_checkpoint = self.station.pass(&mut self.order, growing)?;
-        self.end.close(&mut growing.step, is_checkpoint.then_some(growing.held));
+        let decided = self.end.close(&mut growing.step, is_checkpoint.then_some(growing.held));
         if self.station.stamps {
             let Growing { step, received, stamps, mode, .. } = growing;
             self.writer.commit_stamped(step, *mode, *received, stamps)?;
         } else {
             self.writer.commit(&growing.step, growing.mode)?;
         }
+        self.end.chain(&growing.step, decided);
         Ok(())
     }
 }

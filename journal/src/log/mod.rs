@@ -18,6 +18,7 @@
 mod appender;
 mod background;
 mod beside;
+mod checksum;
 mod claim;
 mod control;
 mod cursor;

@@ -39,16 +39,14 @@ impl OutputHash {
         self.chained(step, decided)
     }
 
-    /// As [`Self::after`], for a step that has passed the stages and holds neither a checkpoint nor stamps yet: its records
-    /// need not be looked through.
+    /// As [`Self::after`], for a step of which so many bytes were decided: checkpoint and stamps are behind them, and its
+    /// records need not be looked through.
     #[inline]
     #[must_use]
-    pub fn after_stages(self, step: &Step) -> Self {
-        debug_assert!(
-            !step.holds(Kind::Checkpoint) && !step.holds(Kind::Stamps),
-            "they come behind the hash"
-        );
-        self.chained(step.view(), xxh3_64(&step.bytes()[STEP_HEADER_BYTES..]))
+    pub fn after_decided(self, step: &Step, decided_bytes: usize) -> Self {
+        let decided = &step.bytes()[STEP_HEADER_BYTES..decided_bytes];
+        debug_assert_eq!(decided, step.view().decided(), "checkpoint and stamps come last");
+        self.chained(step.view(), xxh3_64(decided))
     }
 
     #[inline]

@@ -273,7 +273,7 @@ impl HypotheticalRun {
     }
 
     fn complete(&mut self) {
-        self.pipeline.run(&mut self.step, |_| {});
+        self.pipeline.run(&mut self.step);
         self.venue.show(self.step.view());
     }
 }

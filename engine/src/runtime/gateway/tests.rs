@@ -81,12 +81,12 @@ fn scene(durability: Durability) -> Scene {
 impl Scene {
     /// What has left, and the last step seen, after another look.
     fn pump(&mut self) -> (Vec<u64>, u64) {
-        self.gateway.pump().unwrap();
+        self.gateway.pump(Sequence(5)).unwrap();
         (self.desk.0.lock().iter().map(|(id, _)| *id).collect(), self.gateway.seen().0)
     }
 
     fn fails(&mut self) -> String {
-        self.gateway.pump().unwrap_err().to_string()
+        self.gateway.pump(Sequence(5)).unwrap_err().to_string()
     }
 }
 

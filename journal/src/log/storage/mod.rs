@@ -106,6 +106,9 @@ pub trait Region: Clone + fmt::Debug + Send + Sync + 'static {
     /// The `len` bytes of a frame at `offset` whose first word was loaded non-zero through [`Self::word`].
     fn committed(&self, offset: usize, len: usize) -> &[u8];
 
+    /// Says that a frame here is about to be read. Changes no byte, and may name bytes beyond the region.
+    fn expect(&self, _offset: usize, _len: usize) {}
+
     /// Offset just past the last word that is not zero in `from..to` (both multiples of 8), or `None`.
     fn last_nonzero(&self, from: usize, to: usize) -> Option<usize>;
 

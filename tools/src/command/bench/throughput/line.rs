@@ -60,7 +60,7 @@ impl Stages {
     #[inline]
     fn process(&mut self, envelope: &Envelope) -> Result<(), JournalError> {
         envelope.input.begin(&mut self.step, envelope.sequence, envelope.time);
-        self.pipeline.run(&mut self.step, |_| {});
+        self.pipeline.run(&mut self.step);
         self.appender.append(&self.step)?;
         self.done += 1;
         Ok(())

@@ -53,7 +53,7 @@ fn unjournaled(plan: &Plan<'_>) -> anyhow::Result<Once> {
         let mut process = |input: &Input, time: Time, venue: &mut Paper| {
             once.steps += 1;
             input.begin(&mut step, Sequence(once.steps), time);
-            pipeline.run(&mut step, |_| {});
+            pipeline.run(&mut step);
             if let Input::Tick(tick) = input {
                 venue.on_tick(tick, time);
             }
