@@ -68,8 +68,9 @@ fn bench(signals: &[Signal], between: Duration) -> (Option<i32>, String) {
     let told = Instant::now();
     let finished = child.wait_with_output().expect("it ends");
     assert!(told.elapsed() < Duration::from_secs(30), "it does not go on to its end");
-    assert_eq!(std::fs::read_dir(scratch.path()).expect("readable").count(), 0, "{signals:?}");
-    (finished.status.code(), String::from_utf8(finished.stderr).expect("UTF-8"))
+    let said = String::from_utf8(finished.stderr).expect("UTF-8");
+    assert_eq!(std::fs::read_dir(scratch.path()).expect("readable").count(), 0, "{signals:?}: {said}");
+    (finished.status.code(), said)
 }
 
 #[test]

@@ -24,8 +24,8 @@ const INTERRUPTED: i32 = 130;
 /// How long behind the first signal another one belongs to it.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// Times that a directory is removed in which another thread may still make files.
-const REMOVALS: usize = 5;
+/// Longest time for which a directory is removed that other threads still make files in, or remove themselves.
+const REMOVAL: Duration = Duration::from_secs(2);
 
 /// What a signal finds.
 struct Handling {
@@ -113,9 +113,13 @@ fn begin_to_stop() -> bool {
 
 fn end_at_once() -> ! {
     for own in &handling().own {
-        // What another thread makes meanwhile is in the way of a removal.
-        let is_gone = (0..REMOVALS).any(|_| std::fs::remove_dir_all(own).is_ok() || !own.exists());
-        if !is_gone {
+        let began = Instant::now();
+        while own.exists() && began.elapsed() < REMOVAL {
+            if std::fs::remove_dir_all(own).is_err() {
+                std::thread::sleep(REMOVAL / 1_000);
+            }
+        }
+        if own.exists() {
             say(&format!("{} is left: remove it yourself", own.display()));
         }
     }
