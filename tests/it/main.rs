@@ -32,6 +32,7 @@ mod replay;
 mod report;
 mod resume;
 mod retention;
+mod signals;
 mod slowest;
 mod snapshot;
 mod sweep;

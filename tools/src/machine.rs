@@ -55,8 +55,9 @@ pub fn describe() -> String {
         .find_map(|line| line.strip_prefix("model name"))
         .map_or("unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let plural = if cores == 1 { "" } else { "s" };
     format!(
-        "{model}, {cores} cores, {} {}",
+        "{model}, {cores} core{plural}, {} {}",
         uname.sysname().to_string_lossy(),
         uname.release().to_string_lossy()
     )

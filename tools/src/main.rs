@@ -15,6 +15,7 @@ mod opened;
 mod output;
 mod session;
 mod shadow;
+mod signals;
 mod twin;
 
 use std::alloc::System;

@@ -12,16 +12,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use pawl_replay::ModelSource;
 use pawl_replay::bundle::{JOURNAL, MODELS, Manifest, check_journal, unpack};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
 use crate::machine;
 use crate::output::Bar;
-use crate::session::{models_in, stops_by_flag};
-
-/// What the shell says of a program that a signal ended: Ctrl-C.
-const INTERRUPTED: i32 = 130;
+use crate::session::models_in;
+use crate::signals::remove_at_once;
 
 /// A journal that a command reads.
 pub struct Opened {
@@ -42,7 +38,7 @@ impl Opened {
         }
         let home = tempfile::Builder::new().prefix("pawl-bundle-").tempdir();
         let home = home.context("cannot make a directory to unpack the bundle in")?;
-        remove_on_signals(home.path())?;
+        remove_at_once(home.path())?;
         let room =
             rustix::fs::statvfs(home.path()).map_or(u64::MAX, |it| it.f_bavail.saturating_mul(it.f_frsize));
         let bar = Bar::new("unpacking", 1);
@@ -100,21 +96,4 @@ impl Opened {
         }
         Ok(())
     }
-}
-
-/// Removes what is unpacked when a signal ends the command, at once, unless the command looks at a flag for it: then it
-/// has more to put in order, and ends by itself.
-fn remove_on_signals(home: &Path) -> anyhow::Result<()> {
-    let home = home.to_path_buf();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let wait = move || {
-        // A second signal ends a command that is stopped by a flag, at once too.
-        if signals.forever().next().is_some() && !stops_by_flag() {
-            // What cannot be removed stays; there is nobody left to tell.
-            let _ = std::fs::remove_dir_all(&home);
-            std::process::exit(INTERRUPTED);
-        }
-    };
-    std::thread::Builder::new().name("pawl-bundle".into()).spawn(wait)?;
-    Ok(())
 }

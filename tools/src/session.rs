@@ -33,6 +33,7 @@ use crate::lag::LagWatch;
 use crate::machine;
 use crate::output::{Bar, time_text};
 use crate::shadow::RunShadow;
+use crate::signals::stop_on_signals;
 
 /// Commands that may wait for the engine at once.
 const COMMANDS_MAX: usize = 64;
@@ -99,7 +100,6 @@ impl Session {
     /// Runs until the feeds end or a signal stops it. Shows progress on a terminal.
     pub fn run(self, journal: &Path) -> anyhow::Result<(Outcome, MemoryLock)> {
         let (pipeline, venue, texts) = self.build()?;
-        let stop = stop_on_signals()?;
         let (commands, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
         let progress = self.progress();
         let _metrics = self.serve_metrics(&progress)?;
@@ -110,6 +110,7 @@ impl Session {
         }
         // Before any thread is started: each runs where the one that started it may.
         keep_off(&options.cores, &machine);
+        let stop = stop_on_signals()?;
         let snapshot_every = self.config.runtime.snapshot_every;
         let lock = self.config.runtime.lock_memory;
         let feeds = read_ahead(self.feeds, options.threading, &machine);
@@ -356,26 +357,6 @@ pub fn models_in(folder: &Path) -> Models {
         };
     }
     Models::new(folder).with_builtin(&[builtin!("fast"), builtin!("precise")])
-}
-
-/// Whether a signal only sets a flag now: the command ends by itself, and puts in order what it leaves.
-static STOPS_BY_FLAG: AtomicBool = AtomicBool::new(false);
-
-/// Whether [`stop_on_signals`] was called.
-pub fn stops_by_flag() -> bool {
-    STOPS_BY_FLAG.load(Ordering::Acquire)
-}
-
-/// A flag that SIGINT, SIGTERM and SIGHUP set; a second one quits at once and leaves a recoverable journal.
-pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    STOPS_BY_FLAG.store(true, Ordering::Release);
-    Ok(stop)
 }
 
 /// Draws progress until `done`, unless stderr is no terminal; says so when a journal that is to be durable after

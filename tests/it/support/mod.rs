@@ -148,9 +148,11 @@ impl From<Output> for Finished {
     }
 }
 
-/// A command with a clean environment and no pinned cores, so that tests can run side by side.
+/// A command with a clean environment and no pinned cores, so that tests can run side by side. It hears signals also where
+/// the suite does not, as a script's background job.
 pub fn command(program: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP,INT").arg(program);
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     for name in
         ["TRADING_MODE", "PAPER_TRADE_MODE", "ENABLE_LIVE_TRADING", "MAX_POSITION_SIZE", "MAX_DAILY_LOSS"]

@@ -14,7 +14,7 @@ use crate::exit::{Exit, FileError};
 use crate::machine;
 use crate::opened::Opened;
 use crate::output::{Bar, OutFile, Replaces, say, thousands};
-use crate::session::stop_on_signals;
+use crate::signals::stop_on_signals;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::machine;
 use crate::opened::Opened;
 use crate::output::{Bar, Table, check_outside_journals, put, say, thousands};
-use crate::session::stop_on_signals;
+use crate::signals::stop_on_signals;
 
 /// What the columns of features are named where no journal says it.
 const FEATURE: &str = "(each configured column)";

@@ -16,7 +16,7 @@ use crate::exit::{Exit, OutputError};
 use crate::machine;
 use crate::opened::Opened;
 use crate::output::{Bar, Names, put, say, step_json, step_text, thousands, time_text};
-use crate::session::stop_on_signals;
+use crate::signals::stop_on_signals;
 
 /// How long a paced replay sleeps at once, so that Ctrl-C is heard.
 const NAP: Duration = Duration::from_millis(50);

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::machine;
 use crate::output::{Bar, Table, say, thousands};
-use crate::session::stop_on_signals;
+use crate::signals::stop_on_signals;
 use crate::twin::twin_of;
 
 /// Take a snapshot of the whole state after a step, and verify it by a second replay.

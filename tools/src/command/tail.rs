@@ -23,7 +23,7 @@ use crate::exit::{Exit, OutputError};
 use crate::inputs::parse_time;
 use crate::opened::Opened;
 use crate::output::{Names, csv_header, csv_row, step_json, step_text, time_text};
-use crate::session::stop_on_signals;
+use crate::signals::stop_on_signals;
 
 /// How often a quiet journal is looked at, and how often a vanished writer is noticed.
 const POLL: Duration = Duration::from_millis(2);

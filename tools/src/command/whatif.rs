@@ -21,7 +21,8 @@ use crate::exit::Exit;
 use crate::machine;
 use crate::opened::Opened;
 use crate::output::{Bar, DiffPrinter, Names, check_outside_journals, time_text};
-use crate::session::{check_reply_timeout, stop_on_signals};
+use crate::session::check_reply_timeout;
+use crate::signals::stop_on_signals;
 
 /// Rows of a table, unless another number is asked for.
 const ROWS: u64 = 20;

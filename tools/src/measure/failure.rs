@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::signals::stop_with_word;
+
 /// Why a benchmark gives no numbers.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -21,20 +23,19 @@ impl Failure {
     }
 }
 
-/// Set by the first SIGINT, SIGTERM or SIGHUP; a second one quits at once.
+/// Set by the first signal that asks to end.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Listens for signals from now on.
     pub fn on_signals() -> std::io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let stop = Self::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop.0))?;
-            signal_hook::flag::register(signal, Arc::clone(&stop.0))?;
-        }
-        Ok(stop)
+        stop_with_word("stopping; a second Ctrl-C ends it at once").map(Self)
+    }
+
+    /// The flag, for a run that is to end by it.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
     }
 
     /// An error once the operator has stopped the benchmark. One relaxed load.

@@ -176,6 +176,9 @@ impl Handover<'_> {
                         std::hint::spin_loop();
                     }
                     let looked = empty.is_multiple_of(POLLS_PER_LOOK);
+                    if looked {
+                        self.stop.check()?;
+                    }
                     let patience = if gone.load(Ordering::Relaxed) { PATIENCE / 10 } else { PATIENCE };
                     if looked && last.elapsed() > patience {
                         bail!(Failure::WrongAnswer(format!(

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use pawl_journal::log::file_system_of;
 
+use crate::signals::remove_at_once;
+
 /// Left free, however much a benchmark asks for.
 const RESERVE_BYTES: u64 = 256 << 20;
 
@@ -35,6 +37,7 @@ impl Place {
             .prefix("pawl-bench-")
             .tempdir_in(&parent)
             .with_context(|| format!("cannot write in {shown}: name another directory with --dir"))?;
+        remove_at_once(own.path())?;
         Ok(Self { own, file_system })
     }
 
@@ -48,16 +51,16 @@ impl Place {
         self.own.path().parent().unwrap_or(self.own.path())
     }
 
-    /// Refuses a benchmark that would fill the disk. `way_out` names the option that asks for less.
-    pub fn need(&self, bytes: u64, way_out: &str) -> anyhow::Result<()> {
+    /// Refuses a benchmark that would fill the disk. `way_out` names the option that asks for less, if there is one.
+    pub fn need(&self, bytes: u64, way_out: Option<&str>) -> anyhow::Result<()> {
         let parent = self.parent();
         let space = rustix::fs::statvfs(parent)
             .with_context(|| format!("cannot see how much room there is in {}", parent.display()))?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if free < bytes.saturating_add(RESERVE_BYTES) {
+            let less = way_out.map(|option| format!("ask for less with {option}, or ")).unwrap_or_default();
             bail!(
-                "this needs {} in {}, where {} are free (and {} stay so): ask for less with {way_out}, or name another \
-                 directory with --dir",
+                "this needs {} in {}, where {} are free (and {} stay so): {less}name another directory with --dir",
                 mebibytes(bytes),
                 parent.display(),
                 mebibytes(free),
@@ -98,9 +101,11 @@ mod tests {
         let place = Place::new(Some(home.path())).unwrap();
         std::fs::create_dir(place.path("journal")).unwrap();
         assert_eq!(place.parent(), home.path());
-        place.need(0, "--open-gib").unwrap();
-        let error = place.need(u64::MAX / 2, "--open-gib").unwrap_err().to_string();
+        place.need(0, None).unwrap();
+        let error = place.need(u64::MAX / 2, Some("--open-gib")).unwrap_err().to_string();
         assert!(error.contains("--open-gib") && error.contains("--dir") && error.contains("free"), "{error}");
+        let error = place.need(u64::MAX / 2, None).unwrap_err().to_string();
+        assert!(error.contains("--dir") && !error.contains("less"), "{error}");
         place.remove().unwrap();
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }

@@ -2,19 +2,21 @@
 
 use std::fmt::Display;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Conditions, Place};
 use crate::machine;
-use crate::output::{OutFile, Replaces, put, say, time_text};
+use crate::output::{OutFile, Replaces, check_outside_journals, put, say, time_text};
 
 /// Where, how long, and in which form.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Existing directory to write the journals in; they are removed afterwards [default: the system's temporary one]
+    /// Existing directory to write the journals in, in one of its own, pawl-bench-..., which is removed afterwards [default:
+    /// the system's temporary one]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// A smoke test of a few seconds: every section, too short for numbers
@@ -33,8 +35,8 @@ pub struct Common {
 pub struct Sections<S: ValueEnum + Send + Sync + 'static> {
     #[command(flatten)]
     common: Common,
-    /// Only these sections
-    #[arg(long, value_name = "SECTION", value_delimiter = ',', value_enum)]
+    /// Only these sections, separated by commas
+    #[arg(long, value_name = "SECTION,..", value_delimiter = ',', value_enum)]
     only: Vec<S>,
 }
 
@@ -67,10 +69,17 @@ impl Common {
     /// # Errors
     /// If it cannot be written there.
     pub fn record(&self, bench: &str) -> anyhow::Result<Option<OutFile>> {
+        let Some(dir) = &self.record else { return Ok(None) };
+        check_directory("--record", dir)?;
         let time = time_text(machine::now());
         let name = format!("{bench}-{}Z.json", time[..19].replace(':', ""));
         let again = Replaces::Nothing("wait a second, or name another directory");
-        self.record.as_ref().map(|dir| OutFile::check("--record", &dir.join(name), again)).transpose()
+        OutFile::check("--record", &dir.join(name), again).map(Some)
+    }
+
+    /// What is to be said beside the numbers of a smoke test.
+    pub fn caution(&self) -> Option<&'static str> {
+        (self.quick || cfg!(debug_assertions)).then_some("a smoke test: these numbers do not count")
     }
 
     /// Prints the conditions, unless all is told as JSON at the end. Gives [`Self::record`].
@@ -81,8 +90,8 @@ impl Common {
         let record = self.record(bench)?;
         if !self.json {
             put!("Conditions\n{conditions}");
-            if self.quick || cfg!(debug_assertions) {
-                say!(" a smoke test: these numbers do not count");
+            if let Some(caution) = self.caution() {
+                say!(" {caution}");
             }
         }
         Ok(record)
@@ -112,4 +121,22 @@ impl Common {
         }
         Ok(())
     }
+}
+
+/// Refuses, before anything is measured, a directory that `flag` names and that no file can be made in.
+///
+/// # Errors
+/// If it is none, lies in a journal, or cannot be written to.
+pub fn check_directory(flag: &str, dir: &Path) -> anyhow::Result<()> {
+    let told = dir.display();
+    if !dir.exists() {
+        bail!("{flag} {told}: there is no such directory: make it first");
+    }
+    if !dir.is_dir() {
+        bail!("{flag} {told} is no directory: name one, the files in it get names of their own");
+    }
+    check_outside_journals(flag, dir)?;
+    let probe = tempfile::tempfile_in(dir);
+    probe.with_context(|| format!("{flag} {told} cannot be written to: name another directory"))?;
+    Ok(())
 }

@@ -31,6 +31,13 @@ pub struct Spread {
     pub windows: usize,
 }
 
+impl Spread {
+    /// A percentile of the whole, ns; none if nothing was measured.
+    pub fn whole_ns(&self, pick: impl Fn(&Percentiles) -> u64) -> Option<f64> {
+        (self.whole.count > 0).then(|| pick(&self.whole) as f64)
+    }
+}
+
 impl Windows {
     /// Adds the measurements of a stretch without a break: for each the time since the stretch began, and its
     /// nanoseconds. A last window that is not filled counts for the whole only.
@@ -116,8 +123,11 @@ pub fn heads<'a>(front: &[&'a str], behind: &[&'a str]) -> Vec<&'a str> {
     [front, &["p50", "p90", "p99", "p99.9", "p99.99", "max"], behind].concat()
 }
 
-/// The cells under [`heads`].
+/// The cells under [`heads`]; strokes where there is nothing to tell.
 pub fn percentile_cells(it: &Percentiles) -> Vec<String> {
+    if it.count == 0 {
+        return vec!["-".to_owned(); 6];
+    }
     [it.p50_ns, it.p90_ns, it.p99_ns, it.p999_ns, it.p9999_ns, it.max_ns].map(thousands).to_vec()
 }
 

@@ -15,7 +15,7 @@ mod work;
 
 use clap::{Args, Subcommand};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, message};
 use crate::measure::Failure;
 
 /// Measure this build on this machine: percentiles to the maximum, against an empty baseline in the same run.
@@ -27,8 +27,13 @@ use crate::measure::Failure;
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  pawl bench\n  pawl bench --data ../shared/data --markdown\n  pawl bench latency --chart latency.html\n  \
     pawl bench journal --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted."
+    In the table, floor is one cache line handed from core to core, turn about with the rows. Some bounds follow it: tick to \
+    order should take at most 2 x the floor's p50 + 500 ns, and at the 99th percentile 1.3 x the floor's. Where something else \
+    took the floor's cores (its p99 is more than 20 x that of its quiet windows, or its p50 over 2,000 ns), meeting these \
+    bounds counts for nothing.\n\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. Of a bench that was killed \
+    a directory pawl-bench-... may be left where it wrote."
 )]
 pub struct Bench {
     #[command(subcommand)]
@@ -63,9 +68,11 @@ impl Bench {
             let exit = match error.downcast_ref() {
                 Some(Failure::WrongAnswer(_)) => Exit::Finding,
                 Some(Failure::Interrupted) => Exit::Stopped,
+                // A finding is an answer that is wrong; ticks that cannot be read gave none.
+                None if Exit::of(&error) == Exit::Finding => Exit::Unusable,
                 None => return Err(error),
             };
-            eprintln!("pawl: {error}");
+            eprintln!("pawl: {}", message(&error));
             Ok(exit)
         })
     }

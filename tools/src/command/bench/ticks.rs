@@ -31,10 +31,11 @@ pub const fn synthetic_ticks(quick: bool) -> u64 {
 /// Where the ticks come from.
 #[derive(Debug, Clone, Args)]
 pub struct Data {
-    /// Tick exports of MetaTrader 5 to measure with, as `pawl run --feed` takes them [default: a synthetic day]
-    #[arg(long, value_name = "DIR|FILES", num_args = 1..)]
+    /// Tick exports of MetaTrader 5 to measure with, as `pawl run --feed` takes them, several separated by spaces [default: a
+    /// synthetic day]
+    #[arg(long, value_name = "DIR|FILE", num_args = 1..)]
     data: Vec<String>,
-    /// The instrument that the exports quote
+    /// The instrument that the exports quote: a well-known symbol of USD, such as EURUSD, USDJPY or XAUUSD
     #[arg(long, value_name = "NAME", default_value = "EURUSD")]
     symbol: String,
 }
@@ -53,11 +54,20 @@ pub struct Ticks {
 impl Data {
     /// Reads the ticks. A synthetic day has `synthetic` ticks and is written as a gzip export into `place` first.
     pub fn load(&self, place: &Path, synthetic: u64) -> anyhow::Result<Ticks> {
+        // The account is in USD, and nothing converts to it.
+        let known = Instrument::well_known(&self.symbol).filter(|_| self.symbol.contains("USD"));
+        let Some(instrument) = known else {
+            bail!(
+                "--symbol {:?} is no well-known symbol of USD: name one with the digits of the ticks, such as EURUSD, USDJPY, \
+                 XAUUSD or BTCUSD; what it is called changes no figure",
+                self.symbol
+            );
+        };
         let mut origin = None;
         let mut files = self.data.clone();
         if files.is_empty() {
             let path = place.join(format!("{}.ticks.csv.gz", self.symbol));
-            write_synthetic(&path, &self.symbol, synthetic)?;
+            write_synthetic(&path, &instrument, synthetic)?;
             files.push(path.display().to_string());
             origin = Some(format!("a synthetic day of {}, seed 1", self.symbol));
         }
@@ -73,7 +83,8 @@ impl Data {
         // Ingress leaves repeats out; every tick given is to be a tick in the journal.
         day.dedup_by_key(|tick| (tick.time, tick.bid, tick.ask, tick.last));
         let origin = origin.unwrap_or_else(|| feed.origin.clone());
-        let origin = format!("{origin}: {} ticks", thousands(all as u64));
+        let origin =
+            format!("{origin}: {} {}", thousands(all as u64), if all == 1 { "tick" } else { "ticks" });
         Ok(Ticks { origin, instruments, files, day })
     }
 }
@@ -114,10 +125,7 @@ impl Ticks {
 }
 
 /// Writes a synthetic day as MetaTrader 5 exports ticks.
-fn write_synthetic(path: &Path, symbol: &str, ticks: u64) -> anyhow::Result<()> {
-    let Some(instrument) = Instrument::well_known(symbol) else {
-        bail!("--symbol {symbol} is not well known: name its exports with --data, or leave it out");
-    };
+fn write_synthetic(path: &Path, instrument: &Instrument, ticks: u64) -> anyhow::Result<()> {
     let duration = Span(DAY);
     let settings = SyntheticSettings {
         start: Time(START.0.div_euclid(DAY) * DAY),
@@ -125,7 +133,7 @@ fn write_synthetic(path: &Path, symbol: &str, ticks: u64) -> anyhow::Result<()> 
         ticks,
         ..Default::default()
     };
-    let mut feed = Synthetic::new(settings, InstrumentId(0), &instrument)?;
+    let mut feed = Synthetic::new(settings, InstrumentId(0), instrument)?;
     let ticks = Memory::from_feed(&mut feed)?;
     let digits = usize::from(instrument.digits);
     let price = |points: i64| {

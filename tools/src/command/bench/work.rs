@@ -1,8 +1,5 @@
 //! What the engine is given to do: settings that the benchmarks share, so that their figures can be compared.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use pawl_adapters::feed::Memory;
 use pawl_engine::inference::{AgentSettings, RuleSettings};
 use pawl_engine::port::{Feed, FeedError, FeedTick};
@@ -133,11 +130,6 @@ fn loosen(config: &mut Config) {
 /// A session of this configuration over these ticks.
 pub fn session(config: Config, ticks: &Ticks, feed: impl Feed + 'static) -> Session {
     Session::new(config, ticks.instruments.clone(), ".".into(), ticks.feed(feed))
-}
-
-/// The flag of a run that nobody stops: the benchmark itself looks at signals between runs.
-pub fn unstopped() -> Arc<AtomicBool> {
-    Arc::default()
 }
 
 /// The name of a threading mode, as the configuration has it.

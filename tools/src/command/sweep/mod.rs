@@ -38,7 +38,8 @@ use crate::command::report::Every;
 use crate::exit::{Exit, message};
 use crate::inputs::{self, FeedFiles, Inputs, locate};
 use crate::output::{Bar, check_outside_journals, put, say, span};
-use crate::session::{NamedFeed, stop_on_signals};
+use crate::session::NamedFeed;
+use crate::signals::stop_on_signals;
 
 /// Most cells of a sweep.
 const CELLS_MAX: usize = 10_000;

@@ -24,7 +24,7 @@ use self::page::page;
 use self::screen::Screen;
 use crate::exit::Exit;
 use crate::output::{put, say};
-use crate::session::stop_on_signals;
+use crate::signals::stop_on_signals;
 
 /// How often a wait looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);

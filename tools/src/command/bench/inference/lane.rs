@@ -80,7 +80,7 @@ impl Lane {
     }
 
     /// Adds the lanes of a model, with answers that agree. Gives why ONNX Runtime is not there, if it is not.
-    pub fn add(plan: &Plan, specimen: Specimen, lanes: &mut Vec<Self>) -> anyhow::Result<Option<String>> {
+    pub fn add(plan: &Plan<'_>, specimen: Specimen, lanes: &mut Vec<Self>) -> anyhow::Result<Option<String>> {
         let path = plan.place.path(&format!("{specimen:?}.onnx"));
         let cannot = || format!("cannot write {}: name another directory with --dir", path.display());
         std::fs::write(&path, specimen.to_onnx(SEED)).with_context(cannot)?;
@@ -117,7 +117,7 @@ impl Lane {
     }
 
     /// One turn: calls, then their readings.
-    fn turn(&mut self, plan: &Plan, tape: &mut Tape) -> Result<(), Failure> {
+    fn turn(&mut self, plan: &Plan<'_>, tape: &mut Tape) -> Result<(), Failure> {
         tape.rewind();
         let start = Instant::now();
         let pace = Pace::new(start, plan.rate);
@@ -148,7 +148,7 @@ impl Lane {
 }
 
 /// Measures every lane, in turns.
-pub fn drive(plan: &Plan, lanes: &mut [Lane]) -> anyhow::Result<()> {
+pub fn drive(plan: &Plan<'_>, lanes: &mut [Lane]) -> anyhow::Result<()> {
     let mut tape = Tape::new(CALLS);
     let bar = Bar::new("inference", plan.turns * lanes.len() as u64);
     let mut done = 0;

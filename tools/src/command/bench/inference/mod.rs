@@ -30,17 +30,17 @@ use self::lane::{CALLS, Evaluator, Lane, drive};
 #[command(
     after_help = "Examples:\n  pawl bench inference\n  pawl bench inference --only xgboost --rate 10000\n  \
     ORT_DYLIB_PATH=/opt/onnxruntime/libonnxruntime.so pawl bench inference\n  pawl bench inference --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed; without ONNX Runtime its rows are left out),\n\
-    1 what was measured gave a wrong answer, 2 could not measure, 3 interrupted. The whole takes about a minute.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed; without ONNX Runtime its rows are left out), \
+    1 what was measured gave a wrong answer, 2 could not measure, 3 interrupted, 130 interrupted a second time. The whole takes about a minute. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Inference {
     #[command(flatten)]
     sections: Sections<Section>,
-    /// Rows that each scores, in turns of 2000 [default: 200000]
+    /// Rows that each scores, in turns of 2000, 2000 to 1000000000 [default: 200000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(2_000..=1_000_000_000))]
     count: Option<u64>,
-    /// Rows a second, as ticks would come; without it as fast as it goes
+    /// Rows a second, as ticks would come, 100 to 1000000; without it as fast as it goes
     #[arg(long, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     rate: Option<u64>,
 }
@@ -74,10 +74,10 @@ impl Section {
 
 /// How much is measured, and where.
 #[derive(Debug)]
-struct Plan {
-    place: Place,
-    cores: Cores,
-    stop: Stop,
+struct Plan<'a> {
+    place: &'a Place,
+    cores: &'a Cores,
+    stop: &'a Stop,
     turns: u64,
     rate: Option<u64>,
 }
@@ -93,20 +93,25 @@ struct Report {
 
 /// What one row takes, model by model.
 #[derive(Debug, Serialize)]
-struct Scores {
+pub struct Scores {
     rate_per_second: Option<u64>,
-    rows: Vec<Row>,
+    /// The baseline, and every model in every backend.
+    pub rows: Vec<Row>,
     /// Why ONNX Runtime was not measured.
     onnx_runtime_missing: Option<String>,
-    aims: Vec<Aim>,
+    /// What they are held against.
+    pub aims: Vec<Aim>,
 }
 
 /// One model in one backend, or the baseline.
 #[derive(Debug, Serialize)]
-struct Row {
-    model: &'static str,
-    backend: Option<&'static str>,
-    took: Spread,
+pub struct Row {
+    /// The model's name, or that of the baseline.
+    pub model: &'static str,
+    /// What evaluates it; nothing of the baseline.
+    pub backend: Option<&'static str>,
+    /// How long one row took.
+    pub took: Spread,
     over_baseline: Option<Over>,
     /// The median by that of ONNX Runtime, of a native row.
     ratio_p50: Option<f64>,
@@ -115,32 +120,38 @@ struct Row {
 impl Inference {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
-        let plan = self.plan()?;
-        let conditions = Conditions::now(&plan.place, &plan.cores);
+        let quick = self.sections.quick;
+        let (place, cores, stop) = (self.sections.place()?, Cores::usable(), Stop::on_signals()?);
+        let conditions = Conditions::now(&place, &cores);
         let record = self.sections.begin("inference", &conditions)?;
-        let mut lanes = vec![Lane::baseline()];
-        let mut missing = None;
-        for section in Section::value_variants().iter().filter(|section| self.sections.wants(**section)) {
-            missing = Lane::add(&plan, section.specimen(), &mut lanes)?.or(missing);
-        }
-        drive(&plan, &mut lanes)?;
-        let inference = Scores::of(&lanes, plan.rate, missing);
+        let count = self.count.unwrap_or(if quick { CALLS as u64 } else { 200_000 });
+        let (turns, rate) = (count / CALLS as u64, self.rate);
+        let plan = Plan { place: &place, cores: &cores, stop: &stop, turns, rate };
+        let wanted = Section::value_variants().iter().filter(|section| self.sections.wants(**section));
+        let inference = plan.measure(wanted.map(|section| section.specimen()))?;
         self.sections.show(&inference)?;
-        let report = Report { bench: "inference", quick: self.sections.quick, conditions, inference };
-        plan.place.remove()?;
+        let report = Report { bench: "inference", quick, conditions, inference };
+        place.remove()?;
         self.sections.end(&report, record.as_ref())?;
         Ok(Exit::Yes)
     }
+}
 
-    fn plan(&self) -> anyhow::Result<Plan> {
-        let count = self.count.unwrap_or(if self.sections.quick { CALLS as u64 } else { 200_000 });
-        Ok(Plan {
-            place: self.sections.place()?,
-            cores: Cores::usable(),
-            stop: Stop::on_signals()?,
-            turns: count / CALLS as u64,
-            rate: self.rate,
-        })
+/// What a row of XGBoost takes in both backends, in so many turns.
+pub fn xgboost(place: &Place, cores: &Cores, stop: &Stop, turns: u64) -> anyhow::Result<Scores> {
+    Plan { place, cores, stop, turns, rate: None }.measure([Specimen::Xgboost])
+}
+
+impl Plan<'_> {
+    /// Measures a row of each of these models in every backend that evaluates it.
+    fn measure(&self, specimens: impl IntoIterator<Item = Specimen>) -> anyhow::Result<Scores> {
+        let mut lanes = vec![Lane::baseline()];
+        let mut missing = None;
+        for specimen in specimens {
+            missing = Lane::add(self, specimen, &mut lanes)?.or(missing);
+        }
+        drive(self, &mut lanes)?;
+        Ok(Scores::of(&lanes, self.rate, missing))
     }
 }
 
@@ -171,12 +182,21 @@ impl Scores {
         if let Some(row) = rows.iter().find(|row| row.model == name && row.backend == Some(Evaluator::NATIVE))
         {
             let microseconds = row.took.whole.p50_ns as f64 / 1e3;
-            aims.push(Aim::at_most(format!("{name}, native, p50"), microseconds, 3.0, "us"));
+            aims.push(Aim::at_most(format!("one row of {name}, native: p50"), microseconds, 3.0, "us"));
             if let Some(ratio) = row.ratio_p50 {
-                aims.push(Aim::at_most("the same by ONNX Runtime's p50", ratio, 0.1, "x"));
+                aims.push(Aim::at_most("the same, by ONNX Runtime's p50", ratio, 0.1, "x"));
             }
         }
         Self { rate_per_second, rows, onnx_runtime_missing: missing, aims }
+    }
+
+    /// Why ONNX Runtime was not measured, and the way to it; nothing if it was.
+    pub fn missing(&self) -> Option<String> {
+        let problem = self.onnx_runtime_missing.as_ref()?;
+        Some(format!(
+            "ONNX Runtime is left out ({problem}): install it (`python3 -m pip install --target DIR onnxruntime`) and set \
+             {LIBRARY_VARIABLE} to DIR/onnxruntime/capi/libonnxruntime.so.VERSION"
+        ))
     }
 }
 
@@ -195,12 +215,8 @@ impl fmt::Display for Scores {
         }
         table.numbers_from(2);
         write!(f, "{table}")?;
-        if let Some(problem) = &self.onnx_runtime_missing {
-            writeln!(
-                f,
-                " ONNX Runtime is left out ({problem}): install it (`python3 -m pip install --target DIR onnxruntime`) and \
-                 set {LIBRARY_VARIABLE} to DIR/onnxruntime/capi/libonnxruntime.so.VERSION"
-            )?;
+        if let Some(missing) = self.missing() {
+            writeln!(f, " {missing}")?;
         }
         self.aims.iter().try_for_each(|aim| writeln!(f, " {aim}"))
     }

@@ -29,29 +29,30 @@ use crate::measure::{Conditions, Cores, Place, Sections, Stop};
 #[command(
     after_help = "Examples:\n  pawl bench journal\n  pawl bench journal --dir /data --seconds 60 --open-gib 10\n  \
     pawl bench journal --only lag,append --rate 500000\n  pawl bench journal --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted. The whole takes about three minutes.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. The whole takes about three \
+    minutes. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Journal {
     #[command(flatten)]
     sections: Sections<Section>,
-    /// Seconds that each paced row of `append` and `lag` is measured [default: 10]
+    /// Seconds that each paced row of `append` and `lag` is measured, 1 to 3600 [default: 10]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
-    /// Paced steps a second
+    /// Paced steps a second, 1000 to 2000000
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=2_000_000))]
     rate: u64,
-    /// Steps of each row that is not paced [default: 4000000]
+    /// Steps of each row that is not paced, 10000 to 1000000000 [default: 4000000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
     count: Option<u64>,
-    /// MiB of each segment [default: 64]
+    /// MiB of each segment, 1 to 4096 [default: 64]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4_096))]
     segment_mib: Option<u64>,
-    /// MiB of each journal that is verified [default: 1024]
+    /// MiB of each journal that is verified, 16 to 65536 [default: 1024]
     #[arg(long, value_parser = clap::value_parser!(u64).range(16..=65_536))]
     verify_mib: Option<u64>,
-    /// GiB of the largest journal that is opened [default: 1]
+    /// GiB of the largest journal that is opened, 1 to 1024 [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     open_gib: Option<u64>,
 }
@@ -182,7 +183,7 @@ impl Journal {
         ];
         for (section, bytes, way_out) in needs {
             if self.sections.wants(section) {
-                plan.place.need(bytes, way_out)?;
+                plan.place.need(bytes, Some(way_out))?;
             }
         }
         Ok(())

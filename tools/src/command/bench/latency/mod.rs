@@ -25,9 +25,10 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::measure::{
-    Aim, Conditions, Cores, Handover, Place, Sections, Spread, Stop, Windows, allocated_bytes, nanoseconds,
+    Aim, Conditions, Cores, Handover, Place, Sections, Spread, Stop, Windows, allocated_bytes,
+    check_directory, each_once, nanoseconds,
 };
-use crate::output::{Bar, OutFile, Replaces, check_outside_journals, thousands};
+use crate::output::{Bar, OutFile, Replaces, thousands};
 
 use super::ticks::{Data, Ticks, synthetic_ticks};
 use super::work::{THREADINGS, Work};
@@ -46,11 +47,12 @@ const STEP_BYTES: u64 = 600;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  pawl bench latency\n  pawl bench latency --data ../shared/data --seconds 10 --chart latency.html\n  \
-    pawl bench latency --rates 100000 --only durability --histograms hgrm/\n  pawl bench latency --stall-ms 50 --rates 10000\n\n\
-    Ticks come when a schedule says so that is fixed before, however long the engine takes. `from due` counts from the\n\
+    pawl bench latency --rates 100000 --only durability --histograms .\n  pawl bench latency --stall-ms 50 --rates 10000\n\n\
+    Ticks come when a schedule says so that is fixed before, however long the engine takes. `from due` counts from the \
     schedule; `from published` from where the engine had put the tick into its ring. --stall-ms shows what that is for.\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted. The whole takes about three minutes.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. The whole takes about three \
+    minutes. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Latency {
@@ -58,14 +60,15 @@ pub struct Latency {
     sections: Sections<Section>,
     #[command(flatten)]
     data: Data,
-    /// Ticks a second, row by row; durability and models are measured at 100000, or at the last one if that is not there
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 500_000, 1_000_000],
+    /// Ticks a second, row by row, separated by commas, 100 to 5000000 each; durability and models are measured at 100000,
+    /// or at the last one if that is not there
+    #[arg(long, value_name = "RATE,..", value_delimiter = ',', default_value = "10000,100000,500000,1000000",
         value_parser = clap::value_parser!(u64).range(100..=5_000_000))]
     rates: Vec<u64>,
-    /// Seconds that each row is measured [default: 4]
+    /// Seconds that each row is measured, 1 to 3600 [default: 4]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
-    /// Stop the feed once in every turn for so many milliseconds: every tick that was due meanwhile must show it
+    /// Stop the feed once in every turn for so many milliseconds, 1 to 10000: every tick that was due meanwhile must show it
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     stall_ms: Option<u64>,
     /// Draw the percentile curves of every rate as one self-contained HTML page
@@ -166,7 +169,7 @@ impl Latency {
         };
         let most = cases.iter().map(|case| case.rate).max().unwrap_or(0);
         let bytes = (most as f64 * turn.as_secs_f64()) as u64 * STEP_BYTES;
-        place.need(allocated_bytes(bytes, 64 << 20), "--rates")?;
+        place.need(allocated_bytes(bytes, 64 << 20), Some("--rates"))?;
         let chart = self.chart_file()?;
         self.check_histograms()?;
         let conditions = Conditions::now(&place, &cores);
@@ -207,8 +210,8 @@ impl Latency {
         };
         let mut cases = Vec::new();
         if self.sections.wants(Section::Rates) {
-            let of = |rate: &u64| THREADINGS.map(|threading| plain(*rate, threading));
-            cases.extend(self.rates.iter().flat_map(of));
+            let of = |rate: u64| THREADINGS.map(|threading| plain(rate, threading));
+            cases.extend(self.rates.iter().copied().flat_map(of));
         }
         if self.sections.wants(Section::Durability) {
             let modes =
@@ -218,13 +221,7 @@ impl Latency {
         if self.sections.wants(Section::Models) {
             cases.extend(model_cases(rate));
         }
-        let mut seen: Vec<Case> = Vec::new();
-        cases.retain(|case| {
-            !seen.contains(case) && {
-                seen.push(*case);
-                true
-            }
-        });
+        let mut cases = each_once(&cases);
         cases.sort_by_key(|case| case.rate);
         cases
     }
@@ -235,11 +232,7 @@ impl Latency {
     }
 
     fn check_histograms(&self) -> anyhow::Result<()> {
-        let Some(dir) = &self.histograms else { return Ok(()) };
-        if !dir.is_dir() {
-            anyhow::bail!("--histograms {}: there is no such directory: make it first", dir.display());
-        }
-        check_outside_journals("--histograms", dir)
+        self.histograms.as_ref().map_or(Ok(()), |dir| check_directory("--histograms", dir))
     }
 
     fn write_histograms(&self, measured: &Measured) -> anyhow::Result<()> {
@@ -299,7 +292,8 @@ pub fn measure(plan: &Plan<'_>, cases: &[Case]) -> anyhow::Result<Measured> {
                 bar.set_with(done, format!("{} a second", thousands(rate)));
                 done += 1;
                 let dir = plan.place.path("latency");
-                lane.turn(Turn { dir: &dir, ticks: plan.ticks, length: plan.turn, stall: plan.stall })?;
+                let (length, stall) = (plan.turn, plan.stall);
+                lane.turn(Turn { dir: &dir, ticks: plan.ticks, length, stall, stop: plan.stop })?;
             }
         }
         let floor = Floor { rate_per_second: rate, one_way: one_way.spread(), since_due: since_due.spread() };

@@ -18,9 +18,9 @@ use pawl_journal::record::{OrderAction, OrderRequest, Sequence, Stamps, StepRef,
 use serde::Serialize;
 
 use crate::command::bench::ticks::Ticks;
-use crate::command::bench::work::{Work, session, threading_name, unstopped};
+use crate::command::bench::work::{Work, session, threading_name};
 use crate::config::DurabilityChoice;
-use crate::measure::{Failure, Spread, Windows, on_core};
+use crate::measure::{Failure, Spread, Stop, Windows, on_core};
 
 use super::arrivals::{Arrivals, Schedule};
 use super::venue::{Handed, Stamping};
@@ -121,6 +121,7 @@ pub struct Turn<'a> {
     pub ticks: &'a Ticks,
     pub length: Duration,
     pub stall: Option<Duration>,
+    pub stop: &'a Stop,
 }
 
 /// The measurements of a turn, each with the time since the schedule began.
@@ -171,7 +172,7 @@ impl Lane {
         // On a thread of its own, which the run may pin.
         let (outcome, handed) = on_core(None, || {
             let mut told = None;
-            let run = session.begin(turn.dir, unstopped(), |paper| {
+            let run = session.begin(turn.dir, turn.stop.flag(), |paper| {
                 let (venue, handed) = Stamping::new(paper, given as usize);
                 told = Some(handed);
                 Box::new(venue)
@@ -180,6 +181,7 @@ impl Lane {
             let handed = told.and_then(|told| told.recv().ok()).unwrap_or_default();
             anyhow::Ok((outcome, handed))
         })?;
+        turn.stop.check()?;
         self.ring_full += outcome.ring_full;
         self.read(turn.dir, &schedule, count, &outcome.clock, handed)?;
         Ok(std::fs::remove_dir_all(turn.dir)?)

@@ -28,17 +28,17 @@ use session::{Recorded, With};
 #[command(
     after_help = "Examples:\n  pawl bench replay\n  pawl bench replay --dir /data --steps 10000000\n  \
     pawl bench replay --only speed\n  pawl bench replay --quick --json\n\n\
-    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer,\n\
-    2 could not measure, 3 the disk filled up, or interrupted. Writing the sessions takes longer than measuring.\n\
+    Exit codes: 0 measured (aims that are not met are told, not failed), 1 what was measured gave a wrong answer, \
+    2 could not measure, 3 the disk filled up, or interrupted, 130 interrupted a second time. Writing the sessions takes longer than measuring. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Replay {
     #[command(flatten)]
     sections: Sections<Section>,
-    /// Steps of the session without a model; the one with models has a fifth of them [default: 10000000]
+    /// Steps of the session without a model; the one with models has a fifth of them; 20000 to 1000000000 [default: 10000000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
     steps: Option<u64>,
-    /// Steps between two snapshots [default: a tenth of --steps, 1000000 at most]
+    /// Steps between two snapshots, 1000 to 1000000000 [default: a tenth of --steps, 1000000 at most]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     snapshot_every: Option<u64>,
 }
@@ -81,7 +81,7 @@ impl Replay {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Exit> {
         let plan = self.plan()?;
-        plan.place.need(session::bytes_needed(plan.steps), "--steps")?;
+        plan.place.need(session::bytes_needed(plan.steps), Some("--steps"))?;
         let conditions = Conditions::now(&plan.place, &plan.cores);
         let mut report = Report {
             bench: "replay",

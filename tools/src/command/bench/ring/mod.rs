@@ -19,8 +19,8 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::measure::{
-    Conditions, Cores, Handed, Handover, Sections, Spread, Stop, Windows, heads, median, nanoseconds,
-    percentile_cells,
+    Conditions, Cores, Handed, Handover, Sections, Spread, Stop, Windows, each_once, heads, median,
+    nanoseconds, percentile_cells,
 };
 use crate::output::{Bar, Table, thousands};
 
@@ -31,17 +31,18 @@ use hop::Hop;
 #[command(
     after_help = "Examples:\n  pawl bench ring\n  pawl bench ring --rates 100000,1000000 --seconds 10\n  \
     pawl bench ring --only paced --json\n\n\
-    Exit codes: 0 measured, 2 could not measure (it needs two cores), 3 interrupted. The whole takes about a minute.\n\
+    Exit codes: 0 measured, 2 could not measure (it needs two cores), 3 interrupted, 130 interrupted a second time. The whole takes about a \
+    minute. \
     Numbers count only from a release build on a machine that does nothing else."
 )]
 pub struct Ring {
     #[command(flatten)]
     sections: Sections<Section>,
-    /// Hops a second of the paced rows
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000],
+    /// Hops a second of the paced rows, separated by commas, 1000 to 5000000 each
+    #[arg(long, value_name = "RATE,..", value_delimiter = ',', default_value = "10000,100000,1000000",
         value_parser = clap::value_parser!(u64).range(1_000..=5_000_000))]
     rates: Vec<u64>,
-    /// Seconds that each paced row is measured [default: 3]
+    /// Seconds that each paced row is measured, 1 to 3600 [default: 3]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
 }
@@ -145,7 +146,7 @@ impl Ring {
         let plan = Plan {
             cores: Cores::usable(),
             stop: Stop::on_signals()?,
-            rates: self.rates.clone(),
+            rates: each_once(&self.rates),
             turns,
             turn,
             hops,

@@ -20,7 +20,7 @@ use crate::allocations;
 use crate::command::bench::work::{THREADINGS, Work, session, threading_name};
 
 use super::engine::run;
-use super::{Lane, Once, Plan, STEP_BYTES};
+use super::{Lane, MEASURED_TICKS, Once, Plan, STEP_BYTES};
 
 /// Ticks behind which nothing is to be allocated any more.
 const WARM_UP: usize = 10_000;
@@ -49,7 +49,9 @@ fn once(plan: &Plan<'_>, threading: Threading) -> anyhow::Result<Once> {
     };
     let once = run(plan, session(config, plan.ticks, feed), count as u64)?;
     let [first, last] = [&counts[0], &counts[1]].map(|it| it.load(Ordering::Relaxed));
-    Ok(Once { allocations: Some(last - first), ..once })
+    // Fewer ticks warm nothing up.
+    let allocations = (count as u64 >= MEASURED_TICKS).then(|| last - first);
+    Ok(Once { allocations, ..once })
 }
 
 /// A feed that reads the counter when the warm-up ends, and when its last tick is asked for.

@@ -8,9 +8,7 @@ use pawl_engine::runtime::{Outcome, Threading};
 use pawl_journal::log::verify;
 use pawl_journal::record::{EndReason, Kind};
 
-use crate::command::bench::work::{
-    FreeRunning, THREADINGS, Work, as_run, session, threading_name, unstopped,
-};
+use crate::command::bench::work::{FreeRunning, THREADINGS, Work, as_run, session, threading_name};
 use crate::config::Config;
 use crate::measure::{Failure, on_core};
 use crate::session::{NamedFeed, Session};
@@ -32,7 +30,7 @@ impl Whole {
             lanes.push((threading_name(threading), Box::new(move || free_running(plan, config.clone()))));
         }
         let config = as_run(Threading::Single);
-        let name = "single, a backtest: lockstep, minute bars, a pulse a second of event time";
+        let name = "single, as a backtest: lockstep, minute bars, pulses";
         lanes.push((name.to_owned(), Box::new(move || in_memory(plan, config.clone()))));
         lanes
     }
@@ -79,7 +77,8 @@ pub fn in_memory(plan: &Plan<'_>, config: Config) -> anyhow::Result<Once> {
 pub fn run(plan: &Plan<'_>, session: Session, ticks: u64) -> anyhow::Result<Once> {
     let dir = plan.place.path("throughput");
     // On a thread of its own, which the run may pin.
-    let outcome = on_core(None, || session.backtest(&dir, unstopped()))?;
+    let outcome = on_core(None, || session.backtest(&dir, plan.stop.flag()))?;
+    plan.stop.check()?;
     checked(&dir, &outcome, ticks)
 }
 
@@ -111,10 +110,11 @@ fn export(plan: &Plan<'_>) -> anyhow::Result<Once> {
         let began = Instant::now();
         let feeds: Vec<NamedFeed> = plan.ticks.open()?;
         let session = Session::new(config, plan.ticks.instruments.clone(), ".".into(), feeds);
-        let run = session.begin(&dir, unstopped(), |paper| Box::new(paper))?;
+        let run = session.begin(&dir, plan.stop.flag(), |paper| Box::new(paper))?;
         let opened_ns = began.elapsed().as_nanos() as u64;
         anyhow::Ok((run.drive()?, opened_ns))
     })?;
+    plan.stop.check()?;
     let once = checked(&dir, &outcome, plan.ticks.count() as u64)?;
     Ok(Once { elapsed_ns: opened_ns + outcome.elapsed_ns, ..once })
 }
