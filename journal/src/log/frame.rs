@@ -12,7 +12,6 @@
 
 use crate::record::{STEP_BYTES_MAX, STEP_HEADER_BYTES, Sequence, StepRef};
 
-use super::checksum::crc32c_append;
 use super::layout::layout;
 use super::planted::{Bug, planted};
 
@@ -82,7 +81,7 @@ impl Seed {
     /// The checksum of a frame at `offset`: CRC-32C of everything behind its commit word.
     #[inline]
     pub(super) fn checksum(self, offset: usize, frame: &[u8]) -> u32 {
-        crc32c_append(self.0 ^ offset as u32, &frame[8..])
+        crc32c::crc32c_append(self.0 ^ offset as u32, &frame[8..])
     }
 
     /// The only seed with which a frame at `offset` has this checksum: a checksum can be run backwards. Whatever the

@@ -18,7 +18,6 @@
 mod appender;
 mod background;
 mod beside;
-mod checksum;
 mod claim;
 mod control;
 mod cursor;

@@ -1,5 +1,5 @@
-//! The bytes of one file, mapped or on the heap: one of the two files of this crate with `unsafe`, and the only one
-//! that names `memmap2`.
+//! The bytes of one file, mapped or on the heap: the only file of this crate with `unsafe`, and the only one that
+//! names `memmap2`.
 //!
 //! ```text
 //!  0                                   committed frames |  the writer's business  | length
