@@ -8,7 +8,7 @@ use crate::record::{FLAG_ORDERS, Sequence, Time};
 use super::control::{SEAL_SPAN, SEALED_ROLLED, Seal};
 use super::directory::{Directory, segment_name};
 use super::error::{Damage, HeaderDamage, JournalError};
-use super::frame::{Frame, FrameHeader};
+use super::frame::Frame;
 use super::header::Fields;
 use super::index::{Index, IndexEntry};
 use super::pruned;
@@ -178,8 +178,8 @@ impl<S: Storage> Traversal<S> {
                 return Ok(None);
             }
             let is_own = self.is_own && self.walk.next >= self.from_sequence;
-            let is_trusted = |frame: &FrameHeader| is_own && frame.flags & FLAG_ORDERS == 0;
-            match self.walk.advance_trusting(&self.segment, is_trusted) {
+            let seen = if is_own { self.advance_own() } else { self.walk.advance(&self.segment) };
+            match seen {
                 Ok(None) => return Ok(None),
                 Ok(Some(Seen::Step { offset, len })) => {
                     if self.walk.next > self.from_sequence && self.walk.time >= self.from_time {
@@ -197,6 +197,20 @@ impl<S: Storage> Traversal<S> {
                 Err(damage) => return Err(self.segment.damaged(self.walk.offset, self.walk.next, damage)),
             }
         }
+    }
+
+    /// Moves past the next frame, which this process has written.
+    #[inline]
+    fn advance_own(&mut self) -> Result<Option<Seen>, Damage> {
+        let (region, offset) = (&self.segment.region, self.walk.offset);
+        self.walk.advance_trusting(&self.segment, |frame| {
+            let has_orders = frame.flags & FLAG_ORDERS != 0;
+            if has_orders {
+                // Its writer may be on another core: its lines come all at once, and not one behind the other.
+                region.expect(offset, frame.len as usize);
+            }
+            !has_orders
+        })
     }
 
     /// The step that the last [`Self::advance`] found.
