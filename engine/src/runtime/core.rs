@@ -63,19 +63,20 @@ impl Core {
     ) -> Result<(), JournalError> {
         let Self { pipeline, step, writer } = self;
         envelope.input.begin(step, envelope.sequence, envelope.time);
-        if writer.stamps {
+        let decided = if writer.stamps {
             let clock = &writer.clock;
             let received = envelope.received;
             let mut stamps = begun(clock, received, envelope.published, taken(clock));
             let decided =
                 pipeline.complete(step, |it| set(&mut stamps, it, clock.stamp(received, clock.now())));
             writer.commit_stamped(step, pipeline.risk.mode(), received, &mut stamps)?;
-            pipeline.chain(step, decided);
+            decided
         } else {
             let decided = pipeline.complete(step, |_| {});
             writer.commit(step, pipeline.risk.mode())?;
-            pipeline.chain(step, decided);
-        }
+            decided
+        };
+        pipeline.chain(step, decided);
         Ok(())
     }
 

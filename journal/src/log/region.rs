@@ -104,24 +104,27 @@ impl Bytes {
     }
 }
 
-/// Asks the processor for lines that are about to be read, or written.
-#[cfg(target_arch = "x86_64")]
+/// Asks the processor for lines that are about to be written, or read.
 #[inline]
-fn prefetch<const HINT: i32>(start: *const u8, offset: usize, len: usize) {
+fn prefetch<const WRITTEN: bool>(start: *const u8, offset: usize, len: usize) {
+    #[cfg(target_arch = "x86_64")]
     for line in (offset..offset + len.min(PREFETCH_BYTES)).step_by(LINE_BYTES) {
         // SAFETY: a prefetch reads and writes nothing and may name any address, beyond the region too; it is part of
         // SSE, which every x86-64 processor has.
-        unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(start.wrapping_add(line).cast::<i8>()) }
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+            let line = start.wrapping_add(line).cast::<i8>();
+            if WRITTEN { _mm_prefetch::<_MM_HINT_ET0>(line) } else { _mm_prefetch::<_MM_HINT_T0>(line) }
+        }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, offset, len);
 }
 
 impl Region for Bytes {
     #[inline]
     fn expect(&self, offset: usize, len: usize) {
-        #[cfg(target_arch = "x86_64")]
-        prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(self.start, offset, len);
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (offset, len);
+        prefetch::<false>(self.start, offset, len);
     }
 
     #[inline]
@@ -245,8 +248,7 @@ impl WritableRegion for WritableBytes {
         // A frame further on will be written to lines whose last writer was the kernel, when it made the page, mostly
         // on another core: without this the first frames of a page wait for it. (Measured, 96-byte frames at 1 million
         // a second: p99 215 ns without, 56 ns with, p99.9 710 ns and 100 ns.)
-        #[cfg(target_arch = "x86_64")]
-        prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(self.0.start, offset + PREFETCH_BYTES, bytes.len());
+        prefetch::<true>(self.0.start, offset + PREFETCH_BYTES, bytes.len());
     }
 
     /// # Panics

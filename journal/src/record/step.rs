@@ -192,7 +192,7 @@ impl Step {
         StepRef { bytes: self.bytes() }
     }
 
-    /// The first record, if it is a `T`: an output is found without a look at those in front of it.
+    /// The first record of type `T`: what came in, or an output, which is found without a look at those in front of it.
     #[inline]
     #[must_use]
     pub fn get<T: Body>(&self) -> Option<&T> {
